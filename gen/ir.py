@@ -1,0 +1,255 @@
+"""The model: what a proxy shall do, said in no proxy's words.
+
+translate builds it from Kubernetes objects, backends render it.  Everything here is frozen, and an unchanged part
+stays the very same object from one Config to the next: identity means "unchanged".
+
+Units, once and for all: durations are seconds (float), sizes are bytes, instants are seconds since the epoch (UTC),
+hosts are lower-case ASCII without port or final dot, paths are decoded text, weights are relative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import quote
+
+from msgspec import Struct
+
+Severity = Literal["error", "warning", "info"]
+MatchKind = Literal["exact", "prefix", "regex"]
+Balance = Literal["round_robin", "least_connections", "source_hash", "random"]
+
+CATCH_ALL = ""
+"""The name of the host that answers for every name without a host of its own."""
+
+
+class Source(Struct, frozen=True, order=True):
+    """Whom to blame: a field of an object.
+
+    Shape: `field` is a path such as `spec.rules[0].http.paths[1].path`, or `metadata.annotations[KEY]`.  Only input
+    that never became an object (a file that does not parse) carries `file` and `line` itself; for the others the
+    manifests know where the object stands.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    field: str = ""
+    file: str = ""
+    line: int = 0
+
+    def at(self, field: str) -> Source:
+        """The same object, another field."""
+        return Source(self.kind, self.namespace, self.name, field, self.file, self.line)
+
+    def __str__(self) -> str:
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {name}" + (f", {self.field}" if self.field else "")
+
+
+class Issue(Struct, frozen=True, order=True):
+    """A user's fault, or something that a user should know.
+
+    Shape: `code` is a stable word (`ServiceNotFound`), `message` one sentence that says what was wrong and what was
+    expected.  error: what the object asks for is not served; warning: it is served, though perhaps not as meant.
+    """
+
+    source: Source
+    code: str
+    message: str
+    severity: Severity = "error"
+
+
+# ------------------------------------------------------------------ routes
+
+
+class Match(Struct, frozen=True, order=True):
+    """Which requests of a host a route takes.
+
+    exact: the path is equal.  prefix: the path is equal or continues after a `/`; "/foo/" therefore takes what lies
+    below it but not "/foo" itself, and "/" takes everything.  regex: anchored at the start, case-insensitive.
+    Paths are compared decoded, with dot segments resolved and slashes merged; the query never counts.
+    """
+
+    kind: MatchKind
+    path: str
+
+    @property
+    def encoded(self) -> str:
+        """The path as it stands in a request line: percent-encoded where RFC 3986 asks for it."""
+        return quote(self.path, safe="/!$&'()*+,:@-._~=")
+
+
+class Weighted(Struct, frozen=True):
+    """A part of the traffic of a route."""
+
+    upstream: str
+    weight: int = 1
+
+
+class Forward(Struct, frozen=True, tag="forward"):
+    """Proxy to upstreams, by weight; an upstream without endpoints answers 503."""
+
+    split: tuple[Weighted, ...]
+
+
+class Redirect(Struct, frozen=True, tag="redirect"):
+    """Answer with a Location.
+
+    Shape: either `url`, an absolute URL that is sent as it is; or `path`, decoded, which replaces the path of the
+    request while scheme, host, port and query stay.
+    """
+
+    status: int
+    url: str = ""
+    path: str = ""
+
+
+class Respond(Struct, frozen=True, tag="respond"):
+    """Answer from the proxy itself, with a short plain text."""
+
+    status: int
+    body: str = ""
+
+
+Action = Forward | Redirect | Respond
+
+
+class Policy(Struct, frozen=True, omit_defaults=True):
+    """What happens to a request on its way; one optional field a feature, and a backend lists those it honours."""
+
+    upstream_host: str | None = None
+    """The Host header for the upstream; None keeps the client's."""
+
+
+NO_POLICY = Policy()
+
+
+class Route(Struct, frozen=True):
+    """One entry of a host's routing table."""
+
+    match: Match
+    action: Action
+    source: Source
+    policy: Policy = NO_POLICY
+
+
+class Host(Struct, frozen=True):
+    """A virtual host.
+
+    Shape: `name` is exact, `*.x` (exactly one label more than x) or "" (the catch-all, always present).  `routes`
+    are complete and in match order: exact paths, then regexes, then prefixes, longest first; the last one is the
+    prefix "/".  A host never falls through to another host.  `certificate` is an id, "" means the default one;
+    every host answers on HTTP and on HTTPS.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    certificate: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether the name stands for one label more than it has."""
+        return self.name.startswith("*.")
+
+
+# ------------------------------------------------------------------ upstreams
+
+
+class Endpoint(Struct, frozen=True, order=True):
+    """One server of an upstream; the address is an IP, IPv6 without brackets."""
+
+    address: str
+    port: int
+    weight: int = 1
+    draining: bool = False
+    zone: str = ""
+
+
+class DnsName(Struct, frozen=True):
+    """A name that the proxy itself resolves, again and again."""
+
+    name: str
+    port: int
+
+
+class Upstream(Struct, frozen=True):
+    """Where requests go: the endpoints behind one port of one Service.
+
+    Shape: `id` is `namespace/service:port`.  Either `endpoints`, sorted, perhaps empty (503); or `dns`.
+    """
+
+    id: str
+    endpoints: tuple[Endpoint, ...] = ()
+    dns: DnsName | None = None
+    balance: Balance = "round_robin"
+    source: Source = Source("Service", "", "")
+
+
+# ------------------------------------------------------------------ certificates, listeners, options
+
+
+class Certificate(Struct, frozen=True):
+    """A certificate with its key, parsed, checked and written anew by us.
+
+    Shape: `id` is `namespace/secret`, or "default"; `chain` and `key` are PEM, the leaf first; `names` its DNS names.
+    """
+
+    id: str
+    chain: bytes
+    key: bytes
+    names: tuple[str, ...] = ()
+    not_after: float = 0.0
+    source: Source = Source("Secret", "", "")
+
+    def __repr__(self) -> str:
+        return f"Certificate(id={self.id!r}, names={self.names!r}, not_after={self.not_after!r})"
+
+
+class Listener(Struct, frozen=True):
+    """A port for layer 4: `protocol` is tcp, udp or tls-passthrough; `server_names` choose by SNI for the last."""
+
+    protocol: Literal["tcp", "udp", "tls-passthrough"]
+    port: int
+    upstream: str
+    accept_proxy: bool = False
+    send_proxy: bool = False
+    server_names: tuple[str, ...] = ()
+
+
+class Options(Struct, frozen=True):
+    """What holds for the whole proxy.
+
+    Shape: `bind` are IP addresses; `runtime_dir` is an absolute directory for sockets and pid files; `workers` 0 means
+    one a CPU; `resolvers` are `IP` or `IP:port` of name servers, empty where no upstream has `dns`.
+    """
+
+    http_port: int = 80
+    https_port: int = 443
+    bind: tuple[str, ...] = ("0.0.0.0",)
+    runtime_dir: str = "/run/gen"
+    workers: int = 0
+    resolvers: tuple[str, ...] = ()
+    default_certificate: str = "default"
+    body_limit: int = 0
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    send_timeout: float = 60.0
+    idle_timeout: float = 75.0
+    drain_timeout: float = 240.0
+    tries: int = 3
+
+
+class Config(Struct, frozen=True):
+    """Everything one proxy needs.
+
+    Shape: all mappings are sorted by key.  `hosts` has the catch-all ""; every upstream and certificate that is named
+    anywhere is present, and none that is not named.
+    """
+
+    hosts: Mapping[str, Host]
+    upstreams: Mapping[str, Upstream]
+    certificates: Mapping[str, Certificate]
+    listeners: Mapping[str, Listener]
+    options: Options
