@@ -12,14 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from gen.ir import Issue
-from gen.k8s import Object, Ref
-
-
-class Change(Struct, frozen=True):
-    """A new state of one object; None: it is gone."""
-
-    ref: Ref
-    object: Object | None
+from gen.store import Change
 
 
 class Batch(Struct, frozen=True):
