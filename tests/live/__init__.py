@@ -1,0 +1,1 @@
+"""What the tests need of the world: loopback addresses, echo servers, clients, `gen run`, the real proxies."""

@@ -1,0 +1,174 @@
+"""Upstreams that answer with what they saw.
+
+One asyncio loop in a thread serves any number of loopback addresses.  A request can ask for a special answer:
+
+    X-Echo-Status: 418        that status instead of 200
+    X-Echo-Delay: 0.5         that many seconds before the answer
+    X-Echo-Header: Name: v    one more header in the answer
+    X-Echo-Drop: 1            close the connection instead of answering
+    Upgrade: websocket        101, then every byte comes back
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from email.utils import formatdate
+from typing import Any, Self, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+T = TypeVar("T")
+WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class Seen(Struct, frozen=True):
+    """A request as an upstream saw it; header names in lower case, in the order they came."""
+
+    service: str
+    instance: str
+    method: str
+    target: str
+    version: str
+    headers: tuple[tuple[str, str], ...]
+    body: str = ""
+
+    def values(self, name: str) -> list[str]:
+        """All values of a header."""
+        return [value for key, value in self.headers if key == name]
+
+    def value(self, name: str) -> str | None:
+        """The value of a header, several joined by commas; None where it is absent."""
+        return ", ".join(self.values(name)) if self.values(name) else None
+
+
+class Endpoint:
+    """One listening address; `connections` are those that are open now."""
+
+    def __init__(self, service: str, instance: str) -> None:
+        self.service = service
+        self.instance = instance
+        self.connections: set[asyncio.StreamWriter] = set()
+        self.requests = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection until either side has enough."""
+        self.connections.add(writer)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await self.answer_one(reader, writer):
+                pass
+        self.connections.discard(writer)
+        writer.close()
+
+    async def answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; gives whether the connection goes on."""
+        seen = await read_request(reader, self.service, self.instance)
+        self.requests += 1
+        if seen.value("x-echo-drop"):
+            return False
+        if (seen.value("upgrade") or "").lower() == "websocket":
+            writer.write(upgrade_answer(seen))
+            while block := await reader.read(65536):
+                writer.write(block)
+                await writer.drain()
+            return False
+        await asyncio.sleep(float(seen.value("x-echo-delay") or 0))
+        writer.write(plain_answer(seen))
+        await writer.drain()
+        return (seen.value("connection") or "").lower() != "close"
+
+
+async def read_request(reader: asyncio.StreamReader, service: str, instance: str) -> Seen:
+    """The next request of a connection.  Raises IncompleteReadError at its end."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head[:-4].split("\r\n")
+    method, target, version = first.split(" ")
+    headers = tuple((name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
+    fields = dict(headers)
+    if "chunked" in fields.get("transfer-encoding", "").lower():
+        body = await read_chunks(reader)
+    else:
+        body = await reader.readexactly(int(fields.get("content-length", 0)))
+    return Seen(service, instance, method, target, version, headers, body.decode("latin-1"))
+
+
+async def read_chunks(reader: asyncio.StreamReader) -> bytes:
+    """A chunked body, without its trailers."""
+    body = b""
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        body += await reader.readexactly(size)
+        await reader.readexactly(2)
+    while await reader.readuntil(b"\r\n") != b"\r\n":
+        pass
+    return body
+
+
+def upgrade_answer(seen: Seen) -> bytes:
+    """The 101 of RFC 6455."""
+    digest = hashlib.sha1((seen.value("sec-websocket-key") or "").encode() + WEBSOCKET_GUID).digest()
+    accept = base64.b64encode(digest).decode()
+    lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+    return "\r\n".join((*lines, f"Sec-WebSocket-Accept: {accept}", "", "")).encode()
+
+
+def plain_answer(seen: Seen) -> bytes:
+    """A response that says what was seen."""
+    body = msgspec.json.encode(seen)
+    lines = [
+        f"HTTP/1.1 {seen.value('x-echo-status') or 200} Echo",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        f"Date: {formatdate(usegmt=True)}",
+        "Server: echo",
+        *seen.values("x-echo-header"),
+    ]
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + (b"" if seen.method == "HEAD" else body)
+
+
+class EchoNet:
+    """Echo servers on any number of addresses; a context manager that ends them all."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[tuple[str, int], Endpoint] = {}
+        self._servers: list[asyncio.Server] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="echo", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def listen(self, address: str, port: int, service: str, instance: str = "") -> Endpoint:
+        """Start an echo server there; `instance` is the name by which it speaks of itself."""
+        endpoint = Endpoint(service, instance or address)
+        self._servers.append(self._call(asyncio.start_server(endpoint.serve, address, port, backlog=1024)))
+        self.endpoints[address, port] = endpoint
+        return endpoint
+
+    def close(self) -> None:
+        """End all servers, their connections and the thread."""
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result(10)
