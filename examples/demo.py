@@ -24,13 +24,22 @@ PODS = {"web": ["127.0.10.1", "127.0.10.2"], "cart": ["127.0.11.1"], "api": ["12
 PATIENCE = 30.0
 
 
+class PodServer(http.server.ThreadingHTTPServer):
+    """One pod of a Service, at one address."""
+
+    def __init__(self, service: str, address: str, port: int) -> None:
+        super().__init__((address, port), Pod)
+        self.label = f"{service} at {address}"
+
+
 class Pod(http.server.BaseHTTPRequestHandler):
-    """Answers with its Service's name and what it saw."""
+    """Answers with who it is and what it saw."""
+
+    server: PodServer
 
     def do_GET(self) -> None:
         """Any path."""
-        name, address = self.server.service_name, self.server.server_address[0]  # type: ignore[attr-defined]
-        body = f"{name} at {address} saw {self.path} for {self.headers['Host']}\n".encode()
+        body = f"{self.server.label} saw {self.path} for {self.headers['Host']}\n".encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -44,13 +53,6 @@ def free_port() -> int:
     """A port that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
-
-
-def start_pod(service: str, address: str, port: int) -> None:
-    """Serve one address until the demo ends."""
-    server = http.server.ThreadingHTTPServer((address, port), Pod)
-    server.service_name = service  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 def endpoint_slices(port: int) -> list[dict[str, object]]:
@@ -154,7 +156,7 @@ def main() -> None:
     )
     for service, addresses in PODS.items():
         for address in addresses:
-            start_pod(service, address, pod_port)
+            threading.Thread(target=PodServer(service, address, pod_port).serve_forever, daemon=True).start()
 
     http_port, https_port, admin_port = free_port(), free_port(), free_port()
     command = [gen, "run", "--backend", "nginx", "-f", str(manifests), "--state-dir", str(folder / "state")]
