@@ -1,0 +1,221 @@
+"""The loop: what came in is built, planned, guarded, validated, applied and confirmed; else the old state is restored.
+
+Everything that touches the proxy happens in one task, one thing after another.  Two more only listen: one to the
+source, one for the end of a supervised proxy.  All retries and timers of gen are here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from gen.backend import Backend, Bundle, Plan
+from gen.errors import ApplyError, Held, Rejected, SourceError
+from gen.ir import Issue
+from gen.reconcile import guard
+from gen.reconcile.backoff import Backoff, Timing
+from gen.reconcile.inbox import Inbox
+from gen.reconcile.rollout import Rollout
+from gen.reconcile.tasks import bounded, cancel, until_first
+from gen.report.events import (
+    Attempt,
+    Event,
+    Fault,
+    IssuesFound,
+    ProxyGone,
+    ProxyResumed,
+    Restored,
+    Result,
+    SourceFailed,
+)
+from gen.sources import ObjectSource
+from gen.store import Change
+
+
+class Built(Struct, frozen=True):
+    """What the objects give: a bundle, the faults found on the way, and how many objects there are."""
+
+    bundle: Bundle
+    issues: tuple[Issue, ...]
+    objects: int
+
+
+class Reconciler:
+    """Keeps a proxy at what the source says, until it is told to stop.
+
+    Shape: `build` turns changes into the bundle of all objects; it runs in a thread, never twice at a time.  `observe`
+    gets whatever happens, and must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: ObjectSource,
+        build: Callable[[Sequence[Change]], Built],
+        backend: Backend,
+        observe: Callable[[Event], None],
+        timing: Timing,
+    ) -> None:
+        self.source, self.build, self.backend, self.observe, self.timing = source, build, backend, observe, timing
+        self.rollout = Rollout(backend, lambda plan, error: observe(Restored(plan, error)))
+        self._inbox = Inbox()
+        self._proxy_is_lost = True
+        self._proxy_end: asyncio.Task[str] | None = None
+        self._proxy_since = 0.0
+        self._retry_at: float | None = None
+        self._apply_backoff = Backoff(timing)
+        self._start_backoff = Backoff(timing, eager=True)
+
+    async def run(self, stopping: asyncio.Event, hurry: asyncio.Event) -> None:
+        """Work until `stopping`, then finish or abandon what is going on and let go of the proxy, at once if `hurry`.
+
+        Raises: what ended one of the tasks, which is a defect of gen.
+        """
+        tasks = [asyncio.create_task(work) for work in (self._listen(), self._act(), stopping.wait())]
+        try:
+            await until_first(*tasks)
+            ended = [task for task in tasks if task.done()]
+            await bounded(self.rollout.is_settled.wait(), self.timing.finish, hurry)
+        finally:
+            await cancel(*tasks, *([self._proxy_end] if self._proxy_end else []))
+            await self.source.close()
+            await bounded(self.backend.close(), self.timing.close, hurry)
+        for task in ended:
+            task.result()
+
+    # -------------------------------------------------------------- what there is to do, and when
+
+    async def _listen(self) -> None:
+        backoff = Backoff(self.timing)
+        is_open = True
+        while is_open:
+            try:
+                async for batch in self.source.batches():
+                    self._inbox.put(batch)
+                    backoff.reset()
+                is_open = False
+            except SourceError as error:
+                delay = backoff.next()
+                self.observe(SourceFailed(str(error), delay))
+                await asyncio.sleep(delay)
+
+    async def _act(self) -> None:
+        cause = "start"
+        while True:
+            try:
+                await self._step(cause)
+            except Exception as error:  # a defect must not end the loop: what is live stays live
+                self._retry_in(self._apply_backoff.next())
+                self.observe(Fault(error))
+            cause = await self._next_cause()
+
+    async def _next_cause(self) -> str:
+        arrived = asyncio.create_task(self._inbox.arrived.wait())
+        delay = None if self._retry_at is None else max(0.0, self._retry_at - time.monotonic())
+        try:
+            watched = [arrived, *([self._proxy_end] if self._proxy_end else [])]
+            await asyncio.wait(watched, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel(arrived)
+        if self._proxy_end and self._proxy_end.done():
+            return "proxy ended"
+        return "input" if self._inbox.arrived.is_set() else "retry"
+
+    async def _step(self, cause: str) -> None:
+        if cause == "proxy ended":
+            self._note_end()
+            return
+        self._retry_at = None
+        if self._proxy_is_lost:
+            await self._resume()
+        if cause != "start":
+            await self._attempt(cause)
+
+    def _retry_in(self, delay: float) -> None:
+        self._retry_at = time.monotonic() + delay
+
+    # -------------------------------------------------------------- the proxy's life
+
+    async def _resume(self) -> None:
+        try:
+            bundle = await self.rollout.resume()
+        except ApplyError as error:
+            self._lose(str(error))
+            return
+        self._proxy_is_lost = False
+        if bundle:
+            self._watch()
+        self.observe(ProxyResumed(bundle))
+
+    def _watch(self) -> None:
+        """The proxy runs: from now on its end matters."""
+        self._proxy_is_lost = False
+        if self._proxy_end is None or self._proxy_end.done():
+            self._proxy_end = asyncio.create_task(self.backend.exited())
+            self._proxy_since = time.monotonic()
+
+    def _note_end(self) -> None:
+        assert self._proxy_end is not None
+        description, self._proxy_end = self._proxy_end.result(), None
+        if time.monotonic() - self._proxy_since >= self.timing.steady:
+            self._start_backoff.reset()
+        self._lose(description)
+
+    def _lose(self, description: str) -> None:
+        """There is no proxy: look for it, or start it, after a while."""
+        self._proxy_is_lost = True
+        delay = self._start_backoff.next()
+        self._retry_in(delay)
+        self.observe(ProxyGone(description, delay))
+
+    # -------------------------------------------------------------- one attempt
+
+    async def _attempt(self, cause: str) -> None:
+        """Make the input live; whatever happens, the proxy goes on with a configuration that it has confirmed."""
+        begun = time.monotonic()
+        bundle: Bundle | None = None
+        plan: Plan | None = None
+        result: Result = "applied"
+        error = ""
+        try:
+            built = await self._rebuild()
+            bundle = built.bundle
+            plan = await self.rollout.plan(bundle, objects=built.objects)
+            await self.rollout.carry_out(plan)
+        except Held as reason:
+            result, error = "held", str(reason)
+        except Rejected as refusal:
+            result, error = "rejected", refusal.output
+            self.observe(IssuesFound(built.issues + blamed(refusal)))
+        except ApplyError as failure:
+            result, error = "failed", str(failure)
+        self._schedule(result)
+        self.observe(Attempt(result, cause, time.monotonic() - begun, bundle, plan, error))
+
+    async def _rebuild(self) -> Built:
+        """The bundle of all that is known; raises Held."""
+        self._inbox.arrived.clear()
+        guard.before_rendering(synced=self._inbox.synced)
+        issues, changes = self._inbox.issues, self._inbox.take()
+        built = await asyncio.to_thread(self.build, changes)
+        built = Built(built.bundle, tuple(sorted(issues + built.issues)), built.objects)
+        self.observe(IssuesFound(built.issues))
+        return built
+
+    def _schedule(self, result: Result) -> None:
+        """What was refused waits for other input; what failed is tried again."""
+        if self.rollout.running:
+            self._watch()
+        if result == "failed":
+            self._retry_in(self._apply_backoff.next())
+        if result == "applied":
+            self._retry_at = None
+            self._apply_backoff.reset()
+
+
+def blamed(refusal: Rejected) -> tuple[Issue, ...]:
+    """An issue for each object that the proxy's own words point at."""
+    return tuple(Issue(source, "RejectedByProxy", refusal.output) for source in refusal.blame)
