@@ -1,0 +1,154 @@
+"""Every row of every case through every real proxy: the wanted answer, and the same from all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+import pytest
+
+from tests.live.client import Reply
+from tests.live.echo import EchoNet
+from tests.live.proxies import BACKENDS, missing, need_proxy
+from tests.proof.answers import Answer, Place, answers_of, can_run
+from tests.proof.case import Case, Row, Want, all_cases, identity
+
+Answers = Callable[[str], Mapping[Place, Answer]]
+CASES = all_cases()
+OWN_TO_EACH = {"date", "connection", "keep-alive", "transfer-encoding"}
+"""Headers of an answer that belong to a connection, not to the answer."""
+
+
+@pytest.fixture(scope="session")
+def answers(tmp_path_factory: pytest.TempPathFactory, echo: EchoNet) -> Answers:
+    """The answers of a proxy, which is asked once for all tests."""
+    known: dict[str, Mapping[Place, Answer]] = {}
+
+    def of(backend: str) -> Mapping[Place, Answer]:
+        need_proxy(backend)
+        if backend not in known:
+            known[backend] = answers_of(backend, CASES, tmp_path_factory.mktemp("cases"), echo)
+        return known[backend]
+
+    return of
+
+
+def rows_of(case: Case) -> Iterator[tuple[Place, Row]]:
+    """The rows of a case, with those of its later steps."""
+    for step, rows in enumerate((case.rows, *(one.requests for one in case.steps))):
+        yield from (((case.name, step, number), row) for number, row in enumerate(rows))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_proxy_answers_as_the_case_wants(backend: str, case: Case, answers: Answers) -> None:
+    if not can_run(case):
+        missing(f"{case.name} needs {case.words('needs')}")
+    found = answers(backend)
+    faults = [
+        f"{place}: {fault}"
+        for place, row in rows_of(case)
+        for fault in faults_of(row.wanted_from(backend), found[place])
+    ]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_proxies_agree(case: Case, answers: Answers) -> None:
+    if not can_run(case):
+        missing(f"{case.name} needs {case.words('needs')}")
+    for place, row in rows_of(case):
+        equal = [backend for backend in BACKENDS if backend not in row.exceptions]
+        seen = {backend: essence(answers(backend)[place]) for backend in equal}
+        assert all(value == seen[equal[0]] for value in seen.values()), f"{place}: {seen}"
+
+
+def faults_of(want: Want, answer: Answer) -> Iterator[str]:
+    """What is wrong with an answer."""
+    if answer.error:
+        yield f"wanted {want.status}, got {answer.error}"
+    for reply in answer.replies:
+        yield from faults_of_reply(want, reply)
+    if want.instances is not None and not answer.error:
+        reached = {reply.seen.instance for reply in answer.replies if reply.seen}
+        if reached != want.instances:
+            yield f"wanted the instances {sorted(want.instances)}, got {sorted(reached)}"
+
+
+def faults_of_reply(want: Want, reply: Reply) -> Iterator[str]:
+    """What is wrong with one reply."""
+    seen = reply.seen
+    if reply.status != want.status:
+        yield f"wanted {want.status}, got {reply.status} from {reply.service or 'the proxy'}: {reply.body[:200]!r}"
+    if want.service is not msgspec.UNSET and not is_service(want.service, reply.service):
+        yield f"wanted {want.service or 'the proxy'} to answer, got {reply.service or 'the proxy'}"
+    for name, value in want.headers.items():
+        if not matches(value, reply.value(name)):
+            yield f"wanted the header {name}: {value}, got {reply.value(name)}"
+    if want.certificate is not None and reply.certificate_names != list(want.certificate):
+        yield f"wanted a certificate for {want.certificate}, got {reply.certificate_names}"
+    if seen is None:
+        return
+    upstream = want.upstream
+    for wanted, got in ((upstream.method, seen.method), (upstream.path, seen.target), (upstream.body, seen.body)):
+        if wanted is not None and wanted != got:
+            yield f"wanted the upstream to see {wanted!r}, it saw {got!r}"
+    for name, value in upstream.headers.items():
+        if not matches(value, seen.value(name)):
+            yield f"wanted the upstream to see {name}: {value}, it saw {seen.value(name)}"
+
+
+def is_service(wanted: str | None, got: str | None) -> bool:
+    """Whether the right Service answered; its namespace may be left out."""
+    return wanted == got or (wanted is not None and got is not None and got.rpartition("/")[2] == wanted)
+
+
+def matches(wanted: str | None, got: str | None) -> bool:
+    """Whether a value is the wanted one; /.../ is a regular expression for the whole of it."""
+    if wanted and got is not None and len(wanted) > 2 and wanted[0] == wanted[-1] == "/":
+        return re.fullmatch(wanted[1:-1], got) is not None
+    return wanted == got
+
+
+def essence(answer: Answer) -> object:
+    """What must be the same from every proxy: all that an upstream sees, and all of its answer."""
+    return answer.error or sorted({repr(essence_of_reply(reply)) for reply in answer.replies})
+
+
+def essence_of_reply(reply: Reply) -> object:
+    """The same for one reply."""
+    seen = reply.seen
+    if seen is None:
+        return reply.status, reply.value("location")
+    request = {name: value for name, value in seen.headers if name != "x-request-id"}
+    response = {name: value for name, value in reply.headers if name not in OWN_TO_EACH}
+    response.pop("content-length", None)
+    return (
+        reply.status,
+        seen.service,
+        seen.instance,
+        seen.method,
+        seen.target,
+        seen.body,
+        sorted(request.items()),
+        response,
+    )
+
+
+def test_cases_keep_to_themselves() -> None:
+    """Cases run side by side, so no two may speak of the same object or host."""
+    owners: dict[str, str] = {}
+    for case in CASES:
+        names = {identity(item) for item in (*case.objects, *(item for step in case.steps for item in step.apply))}
+        names -= {"IngressClass gen"}
+        hosts = {
+            rule.get("host", "")
+            for item in case.objects
+            if item["kind"] == "Ingress"
+            for rule in item["spec"].get("rules", ())
+        }
+        for name in names | (hosts - {""}):
+            assert owners.setdefault(name, case.name) == case.name, f"{name} is in {owners[name]} and in {case.name}"
+        assert case.is_alone or "" not in hosts, f"{case.name} has rules without a host and must be alone"
+        assert len(case.comment) >= 2, f"{case.name} does not say what it shows and where that is written"
