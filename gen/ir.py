@@ -193,7 +193,8 @@ class Upstream(Struct, frozen=True):
 class Certificate(Struct, frozen=True):
     """A certificate with its key, parsed, checked and written anew by us.
 
-    Shape: `id` is `namespace/secret`, or "default"; `chain` and `key` are PEM, the leaf first; `names` its DNS names.
+    Shape: `id` is `namespace/secret`, or "default"; `chain` and `key` are PEM, the leaf first; `names` its DNS names;
+    `not_before` and `not_after` are instants.
     """
 
     id: str
@@ -202,6 +203,7 @@ class Certificate(Struct, frozen=True):
     names: tuple[str, ...] = ()
     not_after: float = 0.0
     source: Source = Source("Secret", "", "")
+    not_before: float = 0.0
 
     def __repr__(self) -> str:
         return f"Certificate(id={self.id!r}, names={self.names!r}, not_after={self.not_after!r})"
