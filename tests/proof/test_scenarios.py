@@ -43,10 +43,18 @@ PATH_RULES = {
         path("/foo/", "foo-slash-exact", 8080, kind="Exact"),
     ],
 }
-FEATURES: Mapping[str, Manifest] = {
-    "default backend": ingress("default", NAMESPACE, {}, default=backend("echo-service", 8080)),
-    "host rules": ingress("hosts", NAMESPACE, HOST_RULES, tls={"conformance-tls": ["foo.bar.com"]}),
-    "path rules": ingress("paths", NAMESPACE, PATH_RULES),
+CLASS_RULES = {"class.example": [path("/", "echo-service", 8080)]}
+TEN = [f"192.0.2.{number}" for number in range(101, 111)]
+FEATURES: Mapping[str, list[Manifest]] = {
+    "default backend": [ingress("default", NAMESPACE, {}, default=backend("echo-service", 8080))],
+    "host rules": [ingress("hosts", NAMESPACE, HOST_RULES, tls={"conformance-tls": ["foo.bar.com"]})],
+    "path rules": [ingress("paths", NAMESPACE, PATH_RULES)],
+    "ingress class": [ingress("other", NAMESPACE, CLASS_RULES, class_name="some-invalid-class-name")],
+    "load balancing": [
+        ingress("load", NAMESPACE, {}, default=backend("load", 8080)),
+        service("load", NAMESPACE, port=8080),
+        endpoint_slice("load", NAMESPACE, TEN),
+    ],
 }
 
 
@@ -110,12 +118,13 @@ def upstreams() -> list[Manifest]:
 def live(shared_gen: Callable[[str], GenRun], echo: EchoNet) -> Live:
     """A proxy on which a feature's Ingress is live."""
     current: dict[str, str] = {}
-    objects = StandIns(echo).localise([secret("conformance-tls", NAMESPACE, "foo.bar.com"), *upstreams()])
+    stand_ins = StandIns(echo)
+    objects = [secret("conformance-tls", NAMESPACE, "foo.bar.com"), *upstreams()]
 
     def of(backend: str, feature: str) -> GenRun:
         gen = shared_gen(backend)
         if current.get(backend) != feature:
-            gen.apply([*objects, FEATURES[feature]])
+            gen.apply(stand_ins.localise([*objects, *FEATURES[feature]]))
             current[backend] = feature
         return gen
 
@@ -154,24 +163,16 @@ def test_scenario_7_certificate_verifies(backend: str, live: Live) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_scenario_13_unknown_class(backend: str, live: Live, tmp_path: Path) -> None:
     """Without a status, as from files, the Ingress is not served and a check says why."""
-    other = ingress(
-        "other", NAMESPACE, {"class.example": [path("/", "echo-service", 8080)]}, class_name="some-invalid-class-name"
-    )
-    live(backend, "host rules").apply([*upstreams(), other])
-    assert live(backend, "host rules").get("http://class.example/").status == 404
-    (tmp_path / "in.json").write_text(json.dumps(other))
+    assert live(backend, "ingress class").get("http://class.example/").status == 404
+    (tmp_path / "in.json").write_text(json.dumps(FEATURES["ingress class"][0]))
     checked = subprocess.run([GEN, "check", "-f", str(tmp_path)], capture_output=True, text=True, check=False)
     assert "some-invalid-class-name" in checked.stdout
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_scenario_14_load_balancing(backend: str, live: Live, echo: EchoNet) -> None:
+def test_scenario_14_load_balancing(backend: str, live: Live) -> None:
     """100 requests, all answered, reach all 10 endpoints."""
-    gen = live(backend, "default backend")
-    addresses = [f"192.0.2.{number}" for number in range(101, 111)]
-    balanced = [service("load", NAMESPACE, port=8080), endpoint_slice("load", NAMESPACE, addresses)]
-    wish = ingress("load", NAMESPACE, {}, default={"service": {"name": "load", "port": {"number": 8080}}})
-    gen.apply([*StandIns(echo).localise(balanced), wish])
+    gen = live(backend, "load balancing")
     replies = [gen.get("http://load-balancing/") for _ in range(100)]
     assert {reply.status for reply in replies} == {200}
-    assert len({reply.seen.instance for reply in replies if reply.seen}) == 10
+    assert len({reply.seen.instance for reply in replies if reply.seen}) == len(TEN)
