@@ -33,9 +33,14 @@ class Version(Struct, frozen=True):
 OTHER_VERSIONS = (Version("nginx", "1.26"), Version("haproxy", "3.0"), Version("envoy", "1.36"))
 
 
+def binary_of(backend: str) -> str:
+    """The program of the installed proxy, "" where there is none."""
+    return shutil.which(backend, path=SEARCH) or ""
+
+
 def need_proxy(backend: str) -> None:
     """Skip, loudly, where the proxy is not installed; with CI set that is a failure."""
-    if not shutil.which(backend, path=SEARCH):
+    if not binary_of(backend):
         missing(f"{backend} is not installed: nothing that needs it was tested")
 
 
