@@ -1,0 +1,83 @@
+"""The command line: one file a command, imported only when that command runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from gen.errors import ApplyError, GenError, Held, InputError, Rejected, SourceError, UsageError
+
+COMMANDS: Mapping[str, str] = {
+    "check": "Say what is wrong with manifests.",
+    "completion": "Print the completion script of a shell.",
+    "render": "Print or write the configuration of a proxy.",
+    "routes": "Print the routing table.",
+    "run": "Keep a proxy at what the manifests say.",
+    "validate": "Let the proxy's own test judge a rendered directory.",
+    "version": "Print the versions of gen and of the proxies here.",
+}
+STATUS: tuple[tuple[type[GenError], int], ...] = (
+    (UsageError, 2),
+    (InputError, 3),
+    (Rejected, 4),
+    (SourceError, 5),
+    (ApplyError, 2),
+    (Held, 1),
+)
+INTERRUPTED, BROKEN_PIPE, DEFECT = 130, 141, 70
+
+
+class Commands(click.Group):
+    """Finds a command by importing the module of its name."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Their names, for the help."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"gen.cli.{name}").COMMAND
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def gen() -> None:
+    """Kubernetes Ingress and Service state in, the configuration of nginx, HAProxy or Envoy out.
+
+    Exit status: 0 fine; 1 findings, or a difference; 2 wrong usage; 3 bad input; 4 the proxy refused it;
+    5 the cluster cannot be reached.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    try:
+        status = gen.main(arguments, prog_name="gen", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Exception as error:
+        message, status = explain(error)
+        click.echo(message, err=True)
+    return int(status or 0)
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """What to say about an error, and the exit status that it stands for."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error.format_message(), 2
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "gen"
+        return f"gen: {error.format_message()} See {command} --help.", 2
+    if isinstance(error, GenError):
+        return f"gen: {error}", next(status for kind, status in STATUS if isinstance(error, kind))
+    return f"gen: this is a defect: {error!r} (--log-level debug shows where)", DEFECT

@@ -10,14 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from msgspec import Struct
-
 from gen.backend import Backend, Bundle, Plan
 from gen.errors import ApplyError, Held, Rejected, SourceError
 from gen.ir import Issue
 from gen.reconcile import guard
 from gen.reconcile.backoff import Backoff, Timing
 from gen.reconcile.inbox import Inbox
+from gen.reconcile.pipeline import Built
 from gen.reconcile.rollout import Rollout
 from gen.reconcile.tasks import bounded, cancel, until_first
 from gen.report.events import (
@@ -33,14 +32,6 @@ from gen.report.events import (
 )
 from gen.sources import ObjectSource
 from gen.store import Change
-
-
-class Built(Struct, frozen=True):
-    """What the objects give: a bundle, the faults found on the way, and how many objects there are."""
-
-    bundle: Bundle
-    issues: tuple[Issue, ...]
-    objects: int
 
 
 class Reconciler:

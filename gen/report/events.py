@@ -10,6 +10,7 @@ from gen.backend import Bundle, Plan
 from gen.ir import Issue
 
 Result = Literal["applied", "held", "rejected", "failed"]
+Effect = Literal["nothing", "files", "commands", "reload"]
 
 
 class Attempt(Struct, frozen=True):
@@ -27,6 +28,15 @@ class Attempt(Struct, frozen=True):
     bundle: Bundle | None = None
     plan: Plan | None = None
     error: str = ""
+
+    @property
+    def effect(self) -> Effect:
+        """What the proxy had to do, or would have had to do."""
+        if self.plan is None or self.plan.is_nothing:
+            return "nothing"
+        if self.plan.reload:
+            return "reload"
+        return "commands" if self.plan.commands else "files"
 
 
 class Restored(Struct, frozen=True):

@@ -1,0 +1,46 @@
+"""The HTTP server of gen itself: three exact paths, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gen.errors import UsageError
+from gen.report.health import Health
+
+Page = tuple[int, str, bytes]
+"""Status, content type, body."""
+TEXT = "text/plain; charset=utf-8"
+
+
+@asynccontextmanager
+async def serve(host: str, port: int, health: Health, metrics: Callable[[], Page]) -> AsyncIterator[None]:
+    """Answer for as long as the block runs.  Raises UsageError when the port cannot be had."""
+    pages: dict[str, Callable[[], Page]] = {
+        "/healthz": lambda: (200, TEXT, b"ok\n"),
+        "/readyz": lambda: (200 if health.is_ready else 503, TEXT, f"{health.sentence}\n".encode()),
+        "/metrics": metrics,
+    }
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        page = pages.get(request.raw_path.partition("?")[0])
+        if page is None:
+            return web.Response(status=404)
+        if request.method not in {"GET", "HEAD"}:
+            return web.Response(status=405, headers={"Allow": "GET, HEAD"})
+        status, kind, body = page()
+        return web.Response(status=status, body=body, headers={"Content-Type": kind})
+
+    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise UsageError(f"--admin: cannot listen on {host}:{port}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        await runner.cleanup()

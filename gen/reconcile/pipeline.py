@@ -1,0 +1,44 @@
+"""From changed objects to a bundle: store, translate, fit, render."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gen.backend import Backend, Bundle
+from gen.fit import fit
+from gen.ir import Issue
+from gen.store import Change, Key, Store
+from gen.translate import Translator
+from gen.translate.settings import Settings
+
+
+class Built(Struct, frozen=True):
+    """What the objects give: a bundle, the faults found on the way, and how many objects there are."""
+
+    bundle: Bundle
+    issues: tuple[Issue, ...]
+    objects: int
+
+
+class Pipeline:
+    """Builds the bundle of all objects again and again; what did not change is not computed anew."""
+
+    def __init__(self, settings: Settings, backend: Backend) -> None:
+        self.store = Store()
+        self.backend = backend
+        self._translator = Translator(settings)
+        self._touched: frozenset[Key] = frozenset()
+        self._built: Built | None = None
+
+    def build(self, changes: Sequence[Change]) -> Built:
+        """The bundle of all objects, these changes included."""
+        self._touched |= self.store.apply(changes)
+        if self._built is None or self._touched:
+            translation = self._translator.translate(self.store, self._touched)
+            config, unfit = fit(translation.config, self.backend.features)
+            bundle = self.backend.render(config)
+            self._built = Built(bundle, translation.issues + unfit, len(self.store))
+            self._touched = frozenset()
+        return self._built
