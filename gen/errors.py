@@ -64,9 +64,11 @@ class NotConfirmed(ApplyError):
 class BadValue(ValueError):
     """A value from outside is not acceptable.
 
-    Shape: `code` is the stable reason word (`InvalidHost`), the message says what was expected.
+    Shape: `code` is the stable reason word (`InvalidHost`), the message says what was expected; `field` is the path of
+    the value in its object, where the parser knows it.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, field: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.field = field
