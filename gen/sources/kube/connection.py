@@ -1,0 +1,128 @@
+"""One HTTP client for all that gen asks an API server.
+
+Every request has limits, no redirect is followed (it would carry the token away), and nothing is retried here except
+once after a 401, with credentials that have been read anew: tokens and CAs are rotated under a running process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from gen import __version__
+from gen.errors import InputError
+from gen.sources.kube import wire
+from gen.sources.kube.access import Access, Load
+from gen.sources.kube.errors import Unreachable, words
+
+CONNECT_SECONDS = 10.0
+KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 9))
+"""As client-go does it: a peer that vanished is noticed within three minutes, however quiet the watch."""
+
+
+class Connection:
+    """Requests to one API server; raises only Unreachable, Refused, or Doubtful."""
+
+    def __init__(self, load: Load, *, answer_within: float = 30.0) -> None:
+        self._load, self._answer_within = load, answer_within
+        self._access: Access | None = None
+        self._lock = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, path: str, params: Mapping[str, str], *, deadline: float) -> bytes:
+        """A whole answer, within `deadline` seconds however slowly it trickles."""
+        try:
+            async with asyncio.timeout(deadline), self._answer(path, params, silence=deadline) as response:
+                return await response.read()
+        except TimeoutError as error:
+            raise Unreachable(f"{path}: no whole answer within {deadline:g} s") from error
+
+    @asynccontextmanager
+    async def lines(
+        self, path: str, params: Mapping[str, str], *, silence: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of an answer that goes on for long, each at most `silence` seconds after the one before."""
+        async with self._answer(path, params, silence=silence) as response, aclosing(_lines(response)) as lines:
+            yield lines
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _answer(
+        self, path: str, params: Mapping[str, str], *, silence: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            response = await self._send(path, params, silence)
+            if response.status == 401:
+                response.close()
+                self._access = None
+                response = await self._send(path, params, silence)
+            async with response:
+                if response.status != 200:
+                    body = await response.content.read(1 << 16)
+                    raise wire.refusal(response.status, body, response.headers.get("Retry-After"))
+                yield response
+        except aiohttp.ClientSSLError as error:
+            self._access = None
+            raise Unreachable(f"{path}: {error}") from error
+        except (aiohttp.ClientError, InputError, OSError) as error:
+            raise Unreachable(f"{path}: {words(error)}") from error
+
+    async def _send(self, path: str, params: Mapping[str, str], silence: float) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = _session()
+        access, headers = await self._identity()
+        async with asyncio.timeout(self._answer_within):
+            return await self._session.get(
+                access.server + path,
+                params=params,
+                headers=headers,
+                ssl=access.tls,
+                server_hostname=access.server_name,
+                proxy=access.proxy,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=silence),
+            )
+
+    async def _identity(self) -> tuple[Access, dict[str, str]]:
+        """The access and its credentials of this moment; a plugin that fetches them runs once for all who wait."""
+        async with self._lock:
+            if self._access is None:
+                self._access = await asyncio.to_thread(self._load)
+            return self._access, await asyncio.to_thread(self._access.headers)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=_keepalive_socket),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"gen/{__version__}"},
+    )
+
+
+def _keepalive_socket(info: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _, _ = info
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE:
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line:
+                yield line
+    if rest:
+        raise Unreachable("the stream ended in the middle of an event")

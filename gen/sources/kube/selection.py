@@ -1,0 +1,100 @@
+"""Which objects of one kind: the path of the API and the parameters that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from gen.k8s import CLUSTER_SCOPED, Ref
+
+RESOURCES: Mapping[str, tuple[str, str]] = {
+    "Ingress": ("/apis/networking.k8s.io/v1", "ingresses"),
+    "IngressClass": ("/apis/networking.k8s.io/v1", "ingressclasses"),
+    "Service": ("/api/v1", "services"),
+    "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
+    "Endpoints": ("/api/v1", "endpoints"),
+    "Secret": ("/api/v1", "secrets"),
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Namespace": ("/api/v1", "namespaces"),
+}
+
+USELESS_SECRETS = (
+    "helm.sh/release.v1",
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "bootstrap.kubernetes.io/token",
+)
+"""Types of Secrets that no Ingress can use; the releases of Helm alone may be hundreds of megabytes."""
+
+
+class Selection(Struct, frozen=True):
+    """The objects of a kind: all of them, those of a namespace, those with some labels, or a single one by its name."""
+
+    kind: str
+    namespace: str = ""
+    name: str = ""
+    labels: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the objects are listed."""
+        prefix, plural = RESOURCES[self.kind]
+        return f"{prefix}/namespaces/{self.namespace}/{plural}" if self.namespace else f"{prefix}/{plural}"
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What narrows the list down."""
+        fields = f"metadata.name={self.name}" if self.name else ""
+        if self.kind == "Secret" and not self.name:
+            fields = ",".join(f"type!={kind}" for kind in USELESS_SECRETS)
+        return {
+            **({"labelSelector": self.labels} if self.labels else {}),
+            **({"fieldSelector": fields} if fields else {}),
+        }
+
+    def covers(self, ref: Ref) -> bool:
+        """Whether an object is certainly among these."""
+        return self.kind == ref.kind and not self.labels and not self.name and self.namespace in ("", ref.namespace)
+
+    def __str__(self) -> str:
+        where = "/".join(part for part in (self.namespace, self.name) if part)
+        return f"{self.kind} {where}" if where else self.kind
+
+
+def path_of(ref: Ref) -> str:
+    """Where a single object is read."""
+    return f"{Selection(ref.kind, ref.namespace).path}/{ref.name}"
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """What gen looks at in a cluster: it asks for nothing else, so it needs no other permission.
+
+    Shape: all objects of `kinds`, in `namespaces` (none given: in all), narrowed down by label selectors per kind;
+    besides, single objects wherever they are: those `named` here, and of the kinds `by_reference` those that other
+    objects refer to.  Named ones are watched; those of kinds `by_reference` are read one by one.
+    """
+
+    kinds: tuple[str, ...]
+    namespaces: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    named: tuple[Ref, ...] = ()
+    by_reference: frozenset[str] = frozenset()
+
+    def selections(self) -> tuple[Selection, ...]:
+        """The least that has to be watched."""
+        whole = tuple(self._whole())
+        watched = (ref for ref in self.named if ref.kind not in self.by_reference)
+        single = (ref for ref in watched if not any(selection.covers(ref) for selection in whole))
+        return (*whole, *(Selection(ref.kind, ref.namespace, name=ref.name) for ref in single))
+
+    def fetched(self) -> frozenset[Ref]:
+        """The named objects that are read one by one."""
+        return frozenset(ref for ref in self.named if ref.kind in self.by_reference)
+
+    def _whole(self) -> Iterator[Selection]:
+        for kind in self.kinds:
+            everywhere = kind in CLUSTER_SCOPED or not self.namespaces
+            for namespace in ("",) if everywhere else self.namespaces:
+                yield Selection(kind, namespace, labels=self.labels.get(kind, ""))
