@@ -1,0 +1,136 @@
+"""A Config as HAProxy's files; pure: the same Config gives the same bytes.
+
+haproxy.cfg     the head, which never names a tenant, then one backend a (upstream, policy)
+maps/*.map      who answers for which host and path, see backends.haproxy.routes
+crt.list        which certificate for which server name; the default one first
+certs/*.pem     chain and key
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from backends.haproxy import syntax
+from backends.haproxy.routes import HostRows, Row, Target, rows_of
+from backends.haproxy.sections import Section, head, section
+from backends.haproxy.syntax import Encoded
+from gen.backend import Bundle, digest_of_files, object_name
+from gen.ir import Config, Host, Redirect, Respond, Source, Upstream
+
+CONFIGURATION = "haproxy.cfg"
+Origins = tuple[tuple[int, Source], ...]
+Subject = Upstream | Redirect | Respond
+
+
+class Renderer:
+    """Renders one Config after the other; what stands on unchanged objects is taken over from the last one."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, tuple[Host, HostRows]] = {}
+        self._sections: dict[Encoded, tuple[Subject, Section]] = {}
+
+    def render(self, config: Config) -> Bundle:
+        """The bundle of a Config.  Raises Rejected, with the object to blame, for what cannot be written."""
+        hosts = self._rows(config)
+        sections = self._backends(config, hosts)
+        pems = {pem_file(each.id): each for each in config.certificates.values()}
+        tables = {**maps(hosts), "crt.list": certificate_rows(config)}
+        files = {path: b"".join(row for row, _ in rows) for path, rows in tables.items()}
+        files |= {path: each.chain + each.key for path, each in pems.items()}
+        backends = b"".join(each.text for each in sections)
+        digest = digest_of_files({**files, CONFIGURATION: head(config, "0") + backends})
+        top = head(config, digest)
+        origins = {path: row_origins(rows) for path, rows in tables.items()}
+        origins |= {path: ((1, each.source),) for path, each in pems.items()}
+        return Bundle(
+            files={CONFIGURATION: top + backends, **files},
+            digest=digest,
+            config=config,
+            secrets=frozenset(pems),
+            origins={CONFIGURATION: section_origins(top.count(b"\n") + 1, sections), **origins},
+        )
+
+    def _rows(self, config: Config) -> list[HostRows]:
+        kept, self._hosts = self._hosts, {}
+        for name, host in config.hosts.items():
+            known = kept.get(name)
+            self._hosts[name] = known if known and known[0] is host else (host, rows_of(host))
+        return [rows for _, rows in self._hosts.values()]
+
+    def _backends(self, config: Config, hosts: list[HostRows]) -> list[Section]:
+        kept, self._sections = self._sections, {}
+        targets: dict[Encoded, Target] = {}
+        for rows in hosts:
+            for target in rows.targets:
+                targets.setdefault(target.name, target)
+        for name in sorted(targets):
+            target, known = targets[name], kept.get(name)
+            subject = config.upstreams[target.action] if isinstance(target.action, str) else target.action
+            self._sections[name] = known if known and known[0] is subject else (subject, section(target, subject))
+        return [made for _, made in self._sections.values()]
+
+
+def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:
+    """The rows of all maps; a map without rows is there too, for a missing file would need a reload."""
+    splits = {name: rows for host in hosts for name, rows in host.splits.items()}
+    return {
+        "maps/hosts.map": [row for host in hosts for row in host.exact],
+        "maps/wildcards.map": [row for host in hosts for row in host.wildcard],
+        "maps/routes.map": [row for host in hosts for row in host.routes],
+        "maps/regexes.map": [row for host in hosts for row in host.regexes],
+        "maps/splits.map": [row for name in sorted(splits) for row in splits[name]],
+    }
+
+
+# ------------------------------------------------------------------ certificates
+
+
+def pem_file(certificate: str) -> Encoded:
+    """The file of a certificate; it keeps its name when the certificate is renewed."""
+    return syntax.file(f"certs/{object_name(certificate)}.pem")
+
+
+def certificate_rows(config: Config) -> list[Row]:
+    """The rows of crt.list: the default certificate for all other names, then the names of each one."""
+    default = config.options.default_certificate
+    rows = [(syntax.default_certificate(pem_file(default)), config.certificates[default].source)]
+    names: dict[str, list[str]] = {}
+    for host in config.hosts.values():
+        if host.name and (host.certificate or below_wildcard(host.name, config)):
+            names.setdefault(host.certificate or default, []).append(host.name)
+    for certificate in sorted(names):
+        source = config.certificates[certificate].source
+        rows += [(row, source) for row in syntax.certificate_rows(pem_file(certificate), names[certificate])]
+    return rows
+
+
+def below_wildcard(name: str, config: Config) -> bool:
+    """Whether a wildcard host would give this name a certificate that is not its own."""
+    above = config.hosts.get(f"*.{name.partition('.')[2]}")
+    return above is not None and above.name != name and bool(above.certificate)
+
+
+# ------------------------------------------------------------------ origins
+
+
+def row_origins(rows: Iterable[Row]) -> Origins:
+    """Who each line of a table belongs to."""
+    return tuple(changes((line, source) for line, (_, source) in enumerate(rows, 1)))
+
+
+def section_origins(line: int, sections: Iterable[Section]) -> Origins:
+    """Who the lines of sections belong to, the first of which begins at that line."""
+    found = []
+    for each in sections:
+        found += [(line + offset, source) for offset, source in each.origins]
+        line += each.lines
+    return tuple(found)
+
+
+def changes(origins: Iterable[tuple[int, Source]]) -> Iterator[tuple[int, Source]]:
+    """Only those lines at which the owner changes."""
+    last: Source | None = None
+    for line, source in origins:
+        if source is not last:
+            yield line, source
+            last = source

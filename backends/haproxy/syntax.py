@@ -1,0 +1,269 @@
+"""All quoting for HAProxy, by position: nothing reaches a file but through one of these functions.
+
+Facts behind them: inside '...' everything is literal up to the next quote; a line ends at a line break whatever the
+quotes; an empty word counts as a missing one; in log-format words `%` starts a variable; the key of a map row ends at
+a blank, and a row of 16 kB is split in two.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from urllib.parse import quote
+
+from gen.errors import BadValue
+from gen.ir import Balance
+
+WORD_LIMIT = 4000  # bytes; far above what any header or body here needs, far below a buffer
+ROW_LIMIT = 8000
+NAMES_PER_ROW = 100
+LONGEST_TIMER = 24 * 86400  # seconds; HAProxy counts milliseconds in 31 bits
+HIGHEST_WEIGHT = 256
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+DIGITS = re.compile(r"[0-9]{1,7}")
+FILE = re.compile(r"[a-z0-9][a-z0-9./-]{0,200}")
+OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+IPV4 = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}")
+LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+DNS_NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+HOST = re.compile(rf"(?:\*\.)?{DNS_NAME.pattern}|\*")
+
+
+class Encoded(str):
+    """Text that may stand in a file as it is; only this module makes it."""
+
+    __slots__ = ()
+
+
+def only_encoded(value: object) -> object:
+    """What templates may print: encoders' results and whole numbers.  Raises TypeError for anything else."""
+    if isinstance(value, Encoded) or type(value) is int:
+        return value
+    raise TypeError(f"a template printed a {type(value).__name__} that no encoder made")
+
+
+# ------------------------------------------------------------------ words of haproxy.cfg
+
+
+def word(text: str) -> Encoded:
+    """One literal word, whatever it holds but line breaks.  Raises BadValue."""
+    if not text:
+        raise BadValue("Empty", "an empty word cannot be written for HAProxy")
+    if CONTROL.search(text):
+        raise BadValue("ControlChar", "control characters cannot be written for HAProxy")
+    return Encoded("'" + bounded(text, WORD_LIMIT).replace("'", "'\\''") + "'")
+
+
+def header(text: str) -> Encoded:
+    """A literal header value where HAProxy takes a log-format word.  Raises BadValue."""
+    if text != text.strip(" "):
+        raise BadValue("OuterSpace", "a header value begins and ends without spaces")
+    return word(text.replace("%", "%%"))
+
+
+def body(text: str) -> Encoded:
+    r"""A literal text for `string`; line breaks and tabs stand as `\n` in double quotes.  Raises BadValue."""
+    parts = re.split(r"([\n\r\t]+)", text)
+    escaped = (f'"{part.translate(BREAKS)}"' if place % 2 else word(part) for place, part in enumerate(parts) if part)
+    return Encoded(bounded("".join(escaped), WORD_LIMIT))
+
+
+BREAKS = {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+
+
+def name(text: str) -> Encoded:
+    """The name of a backend or a server.  Raises BadValue."""
+    return matching(NAME, text, "a name")
+
+
+def file(text: str) -> Encoded:
+    """A relative file name of ours.  Raises BadValue."""
+    if ".." in text:
+        raise BadValue("BadName", "a file name never leaves its directory")
+    return matching(FILE, text, "a file name")
+
+
+def address(host: str, port: int) -> Encoded:
+    """An IP address with a port, IPv6 in brackets.  Raises BadValue."""
+    if type(port) is not int or not 0 < port < 65536:
+        raise BadValue("PortOutOfRange", "a port is a number from 1 to 65535")
+    if IPV4.fullmatch(host):
+        return Encoded(f"{host}:{port}")
+    try:
+        parsed = ip_address(host)
+    except ValueError:
+        raise BadValue("AddressInvalid", "a server address is an IP address") from None
+    if "%" in host:
+        raise BadValue("AddressInvalid", "a server address has no zone")
+    return Encoded(f"[{parsed}]:{port}")
+
+
+def addresses(hosts: Iterable[str], port: int) -> Encoded:
+    """Several IP addresses with one port.  Raises BadValue."""
+    return Encoded(",".join(address(host, port) for host in hosts))
+
+
+def name_server(text: str) -> Encoded:
+    """A name server given as `IP`, `IP:port` or `[IPv6]:port`.  Raises BadValue."""
+    host, _, port = text[1:].partition("]") if text.startswith("[") else text.partition(":" if "." in text else "]")
+    try:
+        return address(host, int(port.removeprefix(":") or 53))
+    except ValueError:
+        raise BadValue("AddressInvalid", "a name server is IP, IP:port or [IPv6]:port") from None
+
+
+def server_name(host: str, port: int) -> Encoded:
+    """A name for a server that says where it is.  Raises BadValue."""
+    return name(f"{host}:{port}")
+
+
+def dns_name(text: str, port: int) -> Encoded:
+    """A name to resolve, with a port.  Raises BadValue."""
+    host = text.removesuffix(".")
+    if IPV4.fullmatch(host):
+        raise BadValue("InvalidHost", "a name to resolve is no address")
+    return Encoded(f"{matching(DNS_NAME, host, 'a DNS name')}:{address('0.0.0.0', port).rpartition(':')[2]}")
+
+
+def balance(kind: Balance) -> Encoded | None:
+    """The algorithm where it is not the default one."""
+    return BALANCE[kind]
+
+
+BALANCE: Mapping[Balance, Encoded | None] = {
+    "round_robin": None,
+    "least_connections": Encoded("leastconn"),
+    "source_hash": Encoded("source"),
+    "random": Encoded("random(2)"),
+}
+
+
+def duration(seconds: float) -> Encoded:
+    """A time; what is not zero is at least a millisecond."""
+    clamped = min(max(seconds, 0.0), LONGEST_TIMER)
+    return Encoded(f"{max(round(clamped * 1000), int(clamped > 0))}ms")
+
+
+def scaled(weights: Iterable[int]) -> list[int]:
+    """Relative weights in HAProxy's range: the highest at most 256, and none lost but zero."""
+    given = list(weights)
+    highest = max(given, default=0)
+    if highest <= HIGHEST_WEIGHT:
+        return given
+    return [max(weight * HIGHEST_WEIGHT // highest, int(weight > 0)) for weight in given]
+
+
+# ------------------------------------------------------------------ rows of maps and of the crt-list
+
+
+def host(text: str) -> Encoded:
+    """A host name, `*.x` or `*`, as a map key or an SNI filter.  Raises BadValue."""
+    return matching(HOST, text, "a host name")
+
+
+def path(text: str) -> Encoded:
+    """A decoded path as map keys have it: every byte percent-encoded but letters, digits and `-._~/`.
+
+    HAProxy brings the paths of requests into the same form, so `/a b`, `/a%20b`, `/%61%20b` are one.  Raises BadValue.
+    """
+    if not text.startswith("/"):
+        raise BadValue("InvalidPath", "a path begins with /")
+    return Encoded(quote(bounded(text, WORD_LIMIT), safe="/"))
+
+
+def location(text: str) -> Encoded:
+    """A decoded path as it goes out in a Location: percent-encoded where RFC 3986 asks for it.  Raises BadValue."""
+    return header(quote(bounded(text, WORD_LIMIT), safe="/!$&'()*+,:@-._~="))
+
+
+def same_origin(text: str) -> Encoded:
+    """A Location with the scheme, host, port and query of the request and this decoded path.  Raises BadValue."""
+    return Encoded(f"%[ssl_fc,iif(https,http)]://%[req.fhdr(host)]{location(text)}%[query,length,iif(?,)]%[query]")
+
+
+def regex(site: Encoded, pattern: str) -> Encoded:
+    """A map key for paths of one host, without regard to case.  Raises BadValue.
+
+    A pattern that is whole by itself, and still whole in our group, cannot end the group and reach another host.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(pattern)
+            re.compile(f"(?i:{pattern})")
+    except (re.error, RecursionError, OverflowError):
+        raise BadValue("InvalidRegex", "the regular expression does not compile") from None
+    if CONTROL.search(pattern.replace("\t", "")):
+        raise BadValue("ControlChar", "a regular expression has no control characters")
+    blank = {" ": r"\x20", "\t": r"\x09"}
+    solid = re.sub(r"\\?([ \t])|\\.", lambda found: blank[found[1]] if found[1] else found[0], pattern)
+    return Encoded(f"^{re.escape(site)}(?i:{bounded(solid, WORD_LIMIT)})")
+
+
+def deferred(site: Encoded) -> Encoded:
+    """The host under which prefixes stand that come after regexes."""
+    return Encoded(f"~{site}")
+
+
+def parent(site: Encoded) -> Encoded:
+    """What follows the asterisk of a wildcard, other hosts as they are."""
+    return Encoded(site.removeprefix("*."))
+
+
+def key_of(site: Encoded, path: Encoded) -> Encoded:
+    """The map key of a path itself."""
+    return Encoded(f"{site}{path}|")
+
+
+def key_below(site: Encoded, path: Encoded) -> Encoded:
+    """The map key of all that lies below a path."""
+    return Encoded(f"{site}{path.rstrip('/')}/")
+
+
+def key_of_share(split: Encoded, digits: str) -> Encoded:
+    """The map key of those numbers of a split that begin with these digits.  Raises BadValue."""
+    return Encoded(f"{split}/{matching(DIGITS, digits, 'a number')}")
+
+
+def row(key: Encoded, value: Encoded) -> bytes:
+    """A row of a map file.  Raises BadValue."""
+    line = f"{key} {value}\n".encode()
+    if len(line) > ROW_LIMIT:
+        raise BadValue("TooLong", f"a map row has at most {ROW_LIMIT} bytes")
+    return line
+
+
+def default_certificate(certificate: Encoded) -> bytes:
+    """The first row of a crt-list: for every name that no other row has, even where its own names would fit."""
+    return f"{certificate} !*\n".encode()
+
+
+def certificate_rows(certificate: Encoded, hosts: Iterable[str]) -> Iterable[bytes]:
+    """The rows of a crt-list that give these hosts a certificate.  Raises BadValue."""
+    filters = [host(each) for each in hosts]
+    for start in range(0, len(filters), NAMES_PER_ROW):
+        yield f"{certificate} {' '.join(filters[start : start + NAMES_PER_ROW])}\n".encode()
+
+
+# ------------------------------------------------------------------ checks
+
+
+def matching(pattern: re.Pattern[str], text: str, what: str) -> Encoded:
+    """The text itself where it is what the pattern says.  Raises BadValue."""
+    if not pattern.fullmatch(text):
+        raise BadValue("BadName", f"{text[:80]!r} is not {what}")
+    return Encoded(text)
+
+
+def bounded(text: str, limit: int) -> str:
+    """The text itself where it is Unicode and not too long.  Raises BadValue."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise BadValue("NotUnicode", "lone surrogates cannot be written") from None
+    if size > limit:
+        raise BadValue("TooLong", f"at most {limit} bytes are written for HAProxy")
+    return text
