@@ -1,0 +1,111 @@
+"""What the cases give: the model and the files of every backend, as they are kept beside each case."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from gen.cli import main
+from gen.cli.flags import Flags
+from gen.cli.load import load_config
+from gen.ir import Config, Forward, Host, Issue, Redirect, Route, Upstream
+from tests.live.proxies import BACKENDS
+from tests.proof.case import Case
+
+VERSIONS: Mapping[str, str] = {"nginx": "1.22.1", "haproxy": "2.6.12", "envoy": "1.40.0"}
+"""The versions that the expected files are written for, whatever is installed."""
+
+Files = Mapping[str, bytes]
+
+
+def expected(case: Case) -> Files:
+    """All generated files of a case, by their path in its folder."""
+    files = {"ir.yaml": model_text(case)}
+    for backend in BACKENDS:
+        rendered = render(backend, case.folder / "in.yaml", *case.flags)
+        files |= {f"{backend}/{path}": content for path, content in rendered.items()}
+    return files
+
+
+def present(case: Case) -> Files:
+    """The generated files that are kept with a case."""
+    paths = [case.folder / "ir.yaml", *(path for backend in BACKENDS for path in (case.folder / backend).rglob("*"))]
+    return {path.relative_to(case.folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+
+
+def render(backend: str, source: Path, *flags: str, version: str = "") -> Files:
+    """What `gen render` writes."""
+    with TemporaryDirectory() as folder:
+        run_gen(
+            *("render", "-b", backend, "-f", str(source), "-o", folder, *flags),
+            *("--proxy-version", version or VERSIONS[backend], "--resolver=127.0.0.1"),
+        )
+        root = Path(folder)
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def run_gen(*arguments: str) -> str:
+    """Run a command in this process; gives what it prints."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        status = main(arguments)
+    assert status == 0, f"gen {' '.join(arguments)} ended with {status}:\n{errors.getvalue()}"
+    return output.getvalue()
+
+
+# ------------------------------------------------------------------ the model
+
+
+def model_text(case: Case) -> bytes:
+    """The model and the issues of a case, in words short enough to read."""
+    loaded = load_config(Flags(filename=(str(case.folder / "in.yaml"),), **flag_values(case.flags)))
+    return yaml.safe_dump(model(loaded.config, loaded.issues), sort_keys=False, allow_unicode=True, width=1000).encode()
+
+
+def flag_values(flags: Iterable[str]) -> dict[str, Any]:
+    """The fields of Flags that options of the form --name=value stand for."""
+    words = {"true": True, "false": False}
+    pairs = (flag.removeprefix("--").partition("=")[::2] for flag in flags)
+    return {name.replace("-", "_"): words.get(value, value) for name, value in pairs}
+
+
+def model(config: Config, issues: Iterable[Issue]) -> Mapping[str, Any]:
+    """The same as plain data."""
+    return {
+        "hosts": {name or "any other host": host_lines(host) for name, host in config.hosts.items()},
+        "upstreams": {name: upstream_lines(upstream) for name, upstream in config.upstreams.items()},
+        "certificates": {name: list(found.names) for name, found in config.certificates.items()},
+        "issues": [f"{one.severity} {one.code} at {one.source}: {one.message}" for one in issues],
+    }
+
+
+def host_lines(host: Host) -> list[str]:
+    """A line for the certificate, where there is one, and one for each route, in match order."""
+    own = [f"certificate {host.certificate}"] if host.certificate else []
+    return [*own, *(route_line(route) for route in host.routes)]
+
+
+def route_line(route: Route) -> str:
+    """A route: what it matches, what is done."""
+    action = route.action
+    if isinstance(action, Forward):
+        done = " ".join(f"{part.upstream}" + (f" x{part.weight}" if part.weight != 1 else "") for part in action.split)
+    elif isinstance(action, Redirect):
+        done = f"{action.status} {action.url or action.path}"
+    else:
+        done = f"{action.status}"
+    as_host = f" as {route.policy.upstream_host}" if route.policy.upstream_host is not None else ""
+    return f"{route.match.kind} {route.match.path} -> {done}{as_host}"
+
+
+def upstream_lines(upstream: Upstream) -> list[str]:
+    """The endpoints, or the name that the proxy resolves."""
+    if upstream.dns:
+        return [f"dns {upstream.dns.name}:{upstream.dns.port}"]
+    return [f"{one.address} {one.port}" + (" draining" if one.draining else "") for one in upstream.endpoints]
