@@ -1,22 +1,24 @@
 """What a backend cannot honour, said in one place: from the words of its `features`.
 
-The words: the name of every optional field of ir.Policy; "regex" (a Match of that kind); "weights" (a Forward to several
-upstreams); "dns" (Upstream.dns); "listeners" (Config.listeners).  What is missing becomes an Issue; a route whose
+The words: the name of every optional field of ir.Policy; "regex" (a Match of that kind); "weights" (a Forward to
+several upstreams); "dns" (Upstream.dns); "listeners" (Config.listeners).  What is missing becomes an Issue; a route whose
 *security* policy is missing is closed (503) instead of opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
-from gen.ir import Config, Forward, Host, Issue, Policy, Respond, Route, Source, Upstream
+from gen.ir import Config, Forward, Host, Issue, Listener, Policy, Respond, Route, Severity, Source, Upstream
 
 WORDS = frozenset((*Policy.__struct_fields__, "regex", "weights", "dns", "listeners"))
 SECURITY = frozenset(("allow", "deny", "auth_basic", "auth_external", "client_cert"))
 """Fields of ir.Policy that keep somebody out."""
 
+T = TypeVar("T")
 _CLOSED = Respond(503)
 
 
@@ -38,7 +40,7 @@ def fit(config: Config, features: frozenset[str]) -> tuple[Config, tuple[Issue, 
     return (config if is_same else fitted), tuple(sorted(set(fitting.issues)))
 
 
-def _each(old, change):  # type: ignore[no-untyped-def]
+def _each(old: Mapping[str, T], change: Callable[[T], T]) -> Mapping[str, T]:
     new = {name: change(value) for name, value in old.items()}
     return old if all(new[name] is value for name, value in old.items()) else new
 
@@ -58,12 +60,18 @@ class _Fitting:
     def upstream(self, upstream: Upstream) -> Upstream:
         if upstream.dns is None or "dns" in self._features:
             return upstream
-        self._say(upstream.source, "error", f"the name {upstream.dns.name} cannot be resolved by this proxy, so it answers 503")
+        self._say(
+            upstream.source,
+            "error",
+            f"the name {upstream.dns.name} cannot be resolved by this proxy, so it answers 503",
+        )
         return msgspec.structs.replace(upstream, dns=None)
 
-    def no_listeners(self, config: Config) -> Mapping[str, object]:
+    def no_listeners(self, config: Config) -> Mapping[str, Listener]:
         for name, listener in config.listeners.items():
-            self._say(Source("Listener", "", name), "error", f"{listener.protocol} listeners are not supported by this proxy")
+            self._say(
+                Source("Listener", "", name), "error", f"{listener.protocol} listeners are not supported by this proxy"
+            )
         return {} if config.listeners else config.listeners
 
     def _route(self, route: Route) -> Route | None:
@@ -91,9 +99,11 @@ class _Fitting:
         for name in sorted(lacking):
             is_closed = name in SECURITY
             effect = "so the route answers 503" if is_closed else "so it has no effect"
-            self._say(route.source, "error" if is_closed else "warning", f"{name} is not supported by this proxy, {effect}")
+            self._say(
+                route.source, "error" if is_closed else "warning", f"{name} is not supported by this proxy, {effect}"
+            )
         policy = msgspec.structs.replace(route.policy, **dict.fromkeys(lacking))
         return msgspec.structs.replace(route, policy=policy, action=_CLOSED if lacking & SECURITY else route.action)
 
-    def _say(self, source: Source, severity, message: str) -> None:  # type: ignore[no-untyped-def]
+    def _say(self, source: Source, severity: Severity, message: str) -> None:
         self.issues.append(Issue(source, "ProxyLacks", message, severity))

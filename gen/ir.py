@@ -5,6 +5,8 @@ stays the very same object from one Config to the next: identity means "unchange
 
 Units, once and for all: durations are seconds (float), sizes are bytes, instants are seconds since the epoch (UTC),
 hosts are lower-case ASCII without port or final dot, paths are decoded text, weights are relative.
+
+`gc=False`: frozen values cannot form cycles, so the collector need not walk hundreds of thousands of them.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ CATCH_ALL = ""
 """The name of the host that answers for every name without a host of its own."""
 
 
-class Source(Struct, frozen=True, order=True):
+class Source(Struct, frozen=True, gc=False, order=True):
     """Whom to blame: a field of an object.
 
     Shape: `field` is a path such as `spec.rules[0].http.paths[1].path`, or `metadata.annotations[KEY]`.  Only input
@@ -47,7 +49,7 @@ class Source(Struct, frozen=True, order=True):
         return f"{self.kind} {name}" + (f", {self.field}" if self.field else "")
 
 
-class Issue(Struct, frozen=True, order=True):
+class Issue(Struct, frozen=True, gc=False, order=True):
     """A user's fault, or something that a user should know.
 
     Shape: `code` is a stable word (`ServiceNotFound`), `message` one sentence that says what was wrong and what was
@@ -63,7 +65,7 @@ class Issue(Struct, frozen=True, order=True):
 # ------------------------------------------------------------------ routes
 
 
-class Match(Struct, frozen=True, order=True):
+class Match(Struct, frozen=True, gc=False, order=True):
     """Which requests of a host a route takes.
 
     exact: the path is equal.  prefix: the path is equal or continues after a `/`; "/foo/" therefore takes what lies
@@ -80,20 +82,20 @@ class Match(Struct, frozen=True, order=True):
         return quote(self.path, safe="/!$&'()*+,:@-._~=")
 
 
-class Weighted(Struct, frozen=True):
+class Weighted(Struct, frozen=True, gc=False):
     """A part of the traffic of a route."""
 
     upstream: str
     weight: int = 1
 
 
-class Forward(Struct, frozen=True, tag="forward"):
+class Forward(Struct, frozen=True, gc=False, tag="forward"):
     """Proxy to upstreams, by weight; an upstream without endpoints answers 503."""
 
     split: tuple[Weighted, ...]
 
 
-class Redirect(Struct, frozen=True, tag="redirect"):
+class Redirect(Struct, frozen=True, gc=False, tag="redirect"):
     """Answer with a Location.
 
     Shape: either `url`, an absolute URL that is sent as it is; or `path`, decoded, which replaces the path of the
@@ -105,7 +107,7 @@ class Redirect(Struct, frozen=True, tag="redirect"):
     path: str = ""
 
 
-class Respond(Struct, frozen=True, tag="respond"):
+class Respond(Struct, frozen=True, gc=False, tag="respond"):
     """Answer from the proxy itself, with a short plain text."""
 
     status: int
@@ -115,7 +117,7 @@ class Respond(Struct, frozen=True, tag="respond"):
 Action = Forward | Redirect | Respond
 
 
-class Policy(Struct, frozen=True, omit_defaults=True):
+class Policy(Struct, frozen=True, gc=False, omit_defaults=True):
     """What happens to a request on its way; one optional field a feature, and a backend lists those it honours."""
 
     upstream_host: str | None = None
@@ -125,7 +127,7 @@ class Policy(Struct, frozen=True, omit_defaults=True):
 NO_POLICY = Policy()
 
 
-class Route(Struct, frozen=True):
+class Route(Struct, frozen=True, gc=False):
     """One entry of a host's routing table."""
 
     match: Match
@@ -134,7 +136,7 @@ class Route(Struct, frozen=True):
     policy: Policy = NO_POLICY
 
 
-class Host(Struct, frozen=True):
+class Host(Struct, frozen=True, gc=False):
     """A virtual host.
 
     Shape: `name` is exact, `*.x` (exactly one label more than x) or "" (the catch-all, always present).  `routes`
@@ -157,7 +159,7 @@ class Host(Struct, frozen=True):
 # ------------------------------------------------------------------ upstreams
 
 
-class Endpoint(Struct, frozen=True, order=True):
+class Endpoint(Struct, frozen=True, gc=False, order=True):
     """One server of an upstream; the address is an IP, IPv6 without brackets."""
 
     address: str
@@ -167,14 +169,14 @@ class Endpoint(Struct, frozen=True, order=True):
     zone: str = ""
 
 
-class DnsName(Struct, frozen=True):
+class DnsName(Struct, frozen=True, gc=False):
     """A name that the proxy itself resolves, again and again."""
 
     name: str
     port: int
 
 
-class Upstream(Struct, frozen=True):
+class Upstream(Struct, frozen=True, gc=False):
     """Where requests go: the endpoints behind one port of one Service.
 
     Shape: `id` is `namespace/service:port`.  Either `endpoints`, sorted, perhaps empty (503); or `dns`.

@@ -24,7 +24,7 @@ class Change(Struct, frozen=True):
     object: Object | None
 
 
-class Lookup(Struct, frozen=True, order=True, cache_hash=True):
+class Lookup(Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """A question to an index: which objects have this key."""
 
     index: IndexName

@@ -18,8 +18,8 @@ Values = Mapping[str, Any]
 class Annotation(Struct, frozen=True):
     """One annotation that gen honours.
 
-    Shape: `name` is without the prefix; `parse` gives the value or raises BadValue; `bad_value` says what a value that
-    does not parse does: "reject" drops the whole Ingress, "close" answers 503 on its routes, "ignore" leaves the default.
+    Shape: `name` is without the prefix; `parse` gives the value or raises BadValue; `bad_value` says what follows
+    from that: "reject" drops the whole Ingress, "close" answers 503 on its routes, "ignore" leaves the default.
     """
 
     name: str

@@ -16,12 +16,14 @@ _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _PORT_NAME = re.compile(r"(?=[0-9-]*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?")
 _PATH = re.compile(r"/[\x21-\x7e]*")
-_PATH_REFUSED = re.compile(
-    r"[?#\\;]|//|/\.\.?(?:/|$)|%(?![0-9A-Fa-f]{2})|%(?:2[fF]|5[cC]|2[eE]|[01][0-9A-Fa-f]|7[fF])"
-)
+_PATH_REFUSED = re.compile(r"[?#\\;]|//|/\.\.?(?:/|$)|%(?![0-9A-Fa-f]{2})|%(?:2[fF]|5[cC]|2[eE]|[01][0-9A-Fa-f]|7[fF])")
 _PLAIN_PATH = re.compile(r"(?:/(?!\.)[A-Za-z0-9_.~!$&'()*+,=:@-]+)*/?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ORDINARY_IPV4 = re.compile(
+    r"(?!127\.|169\.254\.)(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}",
+    re.ASCII,
+)
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
@@ -139,6 +141,8 @@ def address(text: str, *, allow_loopback: bool) -> str:
     addresses, for a proxy that reaches them speaks with the rights of its own node.
     Raises: BadValue (AddressInvalid, AddressDenied, and those of `plain`).
     """
+    if _ORDINARY_IPV4.fullmatch(text):
+        return text
     plain(text, limit=64)
     if not text:
         raise BadValue("AddressInvalid", "is empty, expected an IP address")

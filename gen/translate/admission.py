@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gen.dialects.values import shown
-from gen.ir import Issue, Severity, Source
+from gen.ir import Issue, Source
 from gen.k8s import Ingress, IngressClass, Namespace
 from gen.store import Reader
 from gen.translate import selector
@@ -13,26 +13,34 @@ _LEGACY_CLASS = "kubernetes.io/ingress.class"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 
-def refusal(settings: Settings, read: Reader, item: Ingress, source: Source) -> tuple[Issue, ...]:
-    """Why an Ingress does not count, empty when it does.
+def refusal(settings: Settings, read: Reader, item: Ingress, source: Source) -> Issue | None:
+    """Why an Ingress does not count, None when it does; `source` is the Ingress.
 
-    Source: ingress-nginx 4.1; the order is deletion, namespace, class, catch-all.
+    Source: reference of ingress-nginx, "which Ingresses count".
     """
-
-    def because(field: str, code: str, message: str, severity: Severity = "info") -> tuple[Issue, ...]:
-        return (Issue(source.at(field), code, message, severity),)
-
     if item.metadata.deletion_timestamp:
-        return because("metadata.deletionTimestamp", "Deleted", "it is being deleted")
+        return Issue(source.at("metadata.deletionTimestamp"), "Deleted", "it is being deleted", "info")
     if not _is_watched(settings, read, source.namespace):
-        return because("metadata.namespace", "NamespaceNotWatched", "its namespace is not watched")
+        return Issue(source.at("metadata.namespace"), "NamespaceNotWatched", "its namespace is not watched", "info")
     if not _is_ours(settings, read, item):
-        wanted = item.spec.ingress_class_name or (item.metadata.annotations or {}).get(_LEGACY_CLASS)
+        wanted = item.spec.ingress_class_name or _legacy_class(item)
         message = f"the class {shown(wanted)} is not ours" if wanted else "it has no class"
-        return because("spec.ingressClassName", "ClassNotOurs", message)
+        return Issue(source.at("spec.ingressClassName"), "ClassNotOurs", message, "info")
     if settings.disable_catch_all and item.spec.default_backend:
-        return because("spec.defaultBackend", "CatchAllDisabled", "catch-all Ingresses are switched off", "error")
-    return ()
+        return Issue(source.at("spec.defaultBackend"), "CatchAllDisabled", "catch-all Ingresses are switched off")
+    return None
+
+
+def class_issues(read: Reader, item: Ingress) -> tuple[Issue, ...]:
+    """What is wrong with the IngressClass of an Ingress: gen reads no parameters."""
+    found = read.get(IngressClass, "", item.spec.ingress_class_name) if item.spec.ingress_class_name else None
+    parameters = found.spec.parameters if found else None
+    if found is None or parameters is None:
+        return ()
+    source = Source("IngressClass", "", found.metadata.name, "spec.parameters")
+    if (parameters.kind, parameters.name) == ("IngressClass", found.metadata.name):
+        return (Issue(source, "RefCycle", "they refer to the class itself, and are ignored", "warning"),)
+    return (Issue(source, "ParametersUnsupported", "parameters of a class are ignored", "warning"),)
 
 
 def _is_watched(settings: Settings, read: Reader, namespace: str) -> bool:
@@ -44,17 +52,17 @@ def _is_watched(settings: Settings, read: Reader, namespace: str) -> bool:
     return selector.matches(settings.namespace_selector, (found.metadata.labels if found else None) or {})
 
 
+def _legacy_class(item: Ingress) -> str:
+    return (item.metadata.annotations or {}).get(_LEGACY_CLASS, "")
+
+
 def _is_ours(settings: Settings, read: Reader, item: Ingress) -> bool:
-    """The field counts before the legacy annotation; without either, the default class or the flag decides."""
-    name = item.spec.ingress_class_name
-    if name is not None:
-        return _is_our_class(settings, read, name)
-    legacy = (item.metadata.annotations or {}).get(_LEGACY_CLASS)
-    if legacy is not None:
+    """The field counts before the legacy annotation; without either, the flag or the default class decides."""
+    if item.spec.ingress_class_name:
+        return _is_our_class(settings, read, item.spec.ingress_class_name)
+    if legacy := _legacy_class(item):
         return legacy == settings.ingress_class
-    if settings.watch_without_class:
-        return True
-    return settings.assume_class and _is_default(settings, read)
+    return settings.watch_without_class or (settings.assume_class and _is_default(settings, read))
 
 
 def _is_our_class(settings: Settings, read: Reader, name: str) -> bool:
@@ -67,11 +75,11 @@ def _is_our_class(settings: Settings, read: Reader, name: str) -> bool:
 
 
 def _is_default(settings: Settings, read: Reader) -> bool:
-    """Whether the API server would have given the Ingress a class of ours: the newest default, then by name."""
+    """Whether the API server would have given the Ingress a class of ours: the newest default one, then by name."""
     defaults = [
         found
         for found in read.find(IngressClass, "kind", "IngressClass")
         if (found.metadata.annotations or {}).get(_DEFAULT_CLASS) == "true"
     ]
-    defaults.sort(key=lambda found: found.metadata.creation_timestamp or "", reverse=True)
-    return bool(defaults) and defaults[0].spec.controller == settings.controller_class
+    newest = max(defaults, key=lambda found: found.metadata.creation_timestamp or "", default=None)
+    return newest is not None and newest.spec.controller == settings.controller_class

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gen.dialects import values
 from gen.errors import BadValue
 from gen.ir import Endpoint, Issue, Source
-from gen.k8s import Conditions, EndpointSlice, Endpoints, Port, SliceEndpoint, SlicePort
+from gen.k8s import Conditions, Endpoints, EndpointSlice, Port, SliceEndpoint, SlicePort
 
 _READY = Conditions()
 
@@ -34,13 +34,13 @@ def of_slices(slices: Iterable[EndpointSlice], port: Port | int, *, publish: boo
             message = f"the address type {values.shown(item.address_type)} cannot be used, expected IPv4 or IPv6"
             collecting.issues.append(Issue(source.at("addressType"), "AddressTypeUnsupported", message))
             continue
-        number = port if isinstance(port, int) else _port_of(item.ports or (), port)
+        number = _port_of(item.ports or (), port)
         if number is not None:
             collecting.add(item.endpoints or (), number, source, publish=publish)
     return collecting.found()
 
 
-def of_endpoints(item: Endpoints | None, port: Port, *, publish: bool, allow_loopback: bool) -> Found:
+def of_endpoints(item: Endpoints | None, port: Port | int, *, publish: bool, allow_loopback: bool) -> Found:
     """The same from an old-style Endpoints object, None where there is not even that."""
     if item is None:
         return Found()
@@ -56,8 +56,10 @@ def of_endpoints(item: Endpoints | None, port: Port, *, publish: bool, allow_loo
     return collecting.found()
 
 
-def _port_of(ports: Sequence[SlicePort], port: Port) -> int | None:
+def _port_of(ports: Sequence[SlicePort], port: Port | int) -> int | None:
     """The number of a Service's port in a slice: ports are paired by name, an unnamed one is the only one."""
+    if isinstance(port, int):
+        return port
     for candidate in ports:
         if (candidate.name or "") == (port.name or "") and candidate.protocol in {None, "TCP"}:
             return candidate.port

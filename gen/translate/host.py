@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gen.ir import CATCH_ALL, NO_POLICY, Action, Forward, Host, Issue, Match, Redirect, Respond, Route, Severity, Source, Weighted
+from gen.ir import (
+    CATCH_ALL,
+    NO_POLICY,
+    Forward,
+    Host,
+    Issue,
+    Match,
+    Redirect,
+    Respond,
+    Route,
+    Severity,
+    Source,
+    Weighted,
+)
 from gen.k8s import Ingress
 from gen.translate.ingress import Claim, PathClaim, TlsClaim, covers
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
 
-MAX_ROUTES = 1000
+MAX_PATHS = 1000
 """Paths of one host; nginx's own test is quadratic in them."""
 
 _ROOT = Match("prefix", "/")
 _NOT_FOUND = Respond(404)
 _NOBODY = Source("gen", "", "default")
+_RANKS = {"exact": 0, "regex": 1, "prefix": 2}
 
 
 def host(settings: Settings, read: UnitReader, name: str) -> Result[Host | None]:
@@ -27,185 +41,177 @@ class _Building:
     """One host while it is being built."""
 
     def __init__(self, settings: Settings, read: UnitReader, name: str) -> None:
-        self._settings = settings
+        self._rules = settings.rules
         self._read = read
         self._name = name
+        self._shown = name or "the catch-all host"
         self._routes: dict[Match, Route] = {}
         self._issues: list[Issue] = []
 
     def result(self) -> Result[Host | None]:
         claims = self._claims()
         owners = self._within_limit(self._owners([claim for claim in claims if self._name in claim.rules]))
-        fallbacks = [claim for claim in claims if not claim.rules and claim.default] if self._name == CATCH_ALL else []
+        fallbacks = [claim for claim in claims if not claim.rules] if self._name == CATCH_ALL else []
         if not owners and self._name != CATCH_ALL:
             return Result(None, tuple(self._issues))
         for claim in owners:
             self._add_paths(claim)
-        if self._settings.rules.keeps_trailing_slash:
+        if self._rules.keeps_trailing_slash:
             self._add_slash_redirects()
-        self._conflicting_defaults(fallbacks)
         if _ROOT not in self._routes:
-            self._routes[_ROOT] = self._root(owners, fallbacks)
-        routes = tuple(sorted(self._routes.values(), key=_rank))
-        for route in routes:
-            if isinstance(route.action, Forward):
-                for part in route.action.split:
-                    self._read.mention("upstream", part.upstream)
+            self._routes[_ROOT] = self._root(owners, self._default(fallbacks))
         sources = tuple(claim.source for claim in (*owners, *fallbacks))
-        return Result(Host(self._name, routes, self._certificate(owners), sources), tuple(self._issues))
+        value = Host(self._name, self._in_match_order(), self._certificate(owners), sources)
+        return Result(value, tuple(self._issues))
 
     # -------------------------------------------------------------- who may speak
 
     def _claims(self) -> list[Claim]:
-        """The claims on this name, the oldest Ingress first."""
-        found = self._read.find(Ingress, "ingresses by host", self._name)
-        claims = [
-            claim
-            for item in found
-            if (claim := self._read.unit("ingress", f"{item.metadata.namespace or 'default'}/{item.metadata.name}").value)
-        ]
-        claims.sort(key=lambda claim: claim.full_name, reverse=self._settings.rules.newest_name_first)
-        claims.sort(key=lambda claim: claim.created)
+        """The claims that concern this name, the oldest Ingress first."""
+        claims: list[Claim] = []
+        for item in self._read.find(Ingress, "ingresses by host", self._name):
+            meta = item.metadata
+            claim = self._read.unit("ingress", f"{meta.namespace or 'default'}/{meta.name}").value
+            if claim:
+                claims.append(claim)
+        if len(claims) > 1:
+            claims.sort(key=lambda claim: claim.full_name, reverse=self._rules.newest_name_first)
+            claims.sort(key=lambda claim: claim.created)
         return claims
 
-    def _owners(self, claims: Sequence[Claim]) -> list[Claim]:
+    def _owners(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         """The claims that count: where hosts are not shared, those in the namespace of the oldest."""
-        if not claims or self._settings.rules.shares_hosts:
-            return list(claims)
-        owner = claims[0]
+        if not claims or self._rules.shares_hosts:
+            return claims
+        oldest = claims[0]
         for claim in claims:
-            if claim.namespace != owner.namespace:
-                shown = self._name or "the catch-all host"
-                self._conflict(claim.source, owner.source, "HostConflict", shown, "spec.rules")
-        return [claim for claim in claims if claim.namespace == owner.namespace]
+            if claim.namespace != oldest.namespace:
+                self._conflict(
+                    claim.source.at("spec.rules"), oldest.source.at("spec.rules"), "HostConflict", self._shown
+                )
+        return [claim for claim in claims if claim.namespace == oldest.namespace]
 
-    def _within_limit(self, claims: Sequence[Claim]) -> list[Claim]:
+    def _within_limit(self, claims: Iterable[Claim]) -> Sequence[Claim]:
         kept, count = [], 0
         for claim in claims:
             paths = len(claim.rules[self._name])
-            if count + paths > MAX_ROUTES:
-                message = f"{self._name or 'the catch-all host'} would have more than {MAX_ROUTES} paths"
-                self._issues.append(Issue(claim.source.at("spec.rules"), "TooManyPaths", message))
+            if count + paths > MAX_PATHS:
+                message = f"{self._shown} would have more than {MAX_PATHS} paths"
+                self._say(claim.source.at("spec.rules"), "TooManyPaths", message, "error")
             else:
                 kept.append(claim)
                 count += paths
         return kept
 
-    def _conflict(self, loser: Source, winner: Source, code: str, what: str, field: str = "") -> None:
-        lost, won = (loser.at(field), winner.at(field)) if field else (loser, winner)
-        self._issues.append(Issue(lost, code, f"{what} belongs to the older {winner}"))
-        self._issues.append(Issue(won, code, f"{what} is claimed by {loser}, too, which gets nothing", "warning"))
+    def _conflict(self, loser: Source, winner: Source, code: str, what: str) -> None:
+        self._say(loser, code, f"{what} belongs to the older {winner}", "error")
+        self._say(winner, code, f"{what} is claimed by {loser}, too, which gets nothing", "warning")
 
     # -------------------------------------------------------------- routes
 
     def _add_paths(self, claim: Claim) -> None:
         for path in claim.rules[self._name]:
             match = Match(path.kind, path.path)
-            first = self._routes.get(match)
-            if first is None:
-                self._routes[match] = _route(match, claim, path)
+            if match in self._routes:
+                self._duplicate(path, self._routes[match].source)
             else:
-                self._duplicate(path, first)
+                self._routes[match] = self._route(match, claim, path)
 
-    def _duplicate(self, path: PathClaim, first: Route) -> None:
-        what = f"the {path.kind} path {path.path} of {self._name or 'the catch-all host'}"
-        if (path.source.namespace, path.source.name) == (first.source.namespace, first.source.name):
-            message = f"{what} stands there twice, the first one counts"
-            self._issues.append(Issue(path.source, "DuplicatePath", message, "warning"))
+    def _duplicate(self, path: PathClaim, first: Source) -> None:
+        what = f"the {path.kind} path {path.path} of {self._shown}"
+        if path.source.at("") == first.at(""):
+            self._say(path.source, "DuplicatePath", f"{what} stands there twice, the first one counts", "warning")
         else:
-            self._conflict(path.source, first.source, "DuplicatePath", what)
+            self._conflict(path.source, first, "DuplicatePath", what)
+
+    def _route(self, match: Match, claim: Claim, path: PathClaim) -> Route:
+        return Route(match, claim.action or self._forward(path.upstream), path.source, claim.policy)
+
+    def _forward(self, upstream: str) -> Forward:
+        self._read.mention("upstream", upstream)
+        return Forward((Weighted(upstream),))
 
     def _add_slash_redirects(self) -> None:
         """As nginx does it: `/x` leads to `/x/` where only the latter is claimed."""
         for match, route in tuple(self._routes.items()):
             bare = match.path[:-1]
-            if not match.path.endswith("/") or not bare or not isinstance(route.action, Forward):
+            if not bare or not match.path.endswith("/") or not isinstance(route.action, Forward):
                 continue
             exact = Match("exact", bare)
             if exact not in self._routes and Match("prefix", bare) not in self._routes:
                 self._routes[exact] = Route(exact, Redirect(301, path=match.path), route.source)
 
-    # -------------------------------------------------------------- the rest of the host
+    def _in_match_order(self) -> tuple[Route, ...]:
+        """Exact paths, regexes, then prefixes, the longest first."""
+        ranked = sorted(self._routes, key=lambda match: (_RANKS[match.kind], -len(match.path), match.path))
+        return tuple(self._routes[match] for match in ranked)
 
-    def _root(self, owners: Sequence[Claim], fallbacks: Sequence[Claim]) -> Route:
-        """What answers where no path matches: a default backend, else 404."""
-        inherits = self._settings.rules.root_inherits
-        for claim in owners[:1] if inherits else owners:
+    # -------------------------------------------------------------- where no path matches
+
+    def _root(self, owners: Sequence[Claim], fallback: Route | None) -> Route:
+        """A default backend, else 404; in one profile with the annotations of the host's oldest Ingress."""
+        if self._rules.root_inherits:
+            owners = () if self._name == CATCH_ALL else owners[:1]
+        for claim in owners:
             if claim.default:
-                return _route(_ROOT, claim, claim.default)
-        oldest = owners[0] if owners and inherits else None
-        policy, action = (oldest.policy, oldest.action) if oldest else (NO_POLICY, None)
-        if fallbacks and fallbacks[0].default:
-            default = fallbacks[0].default
-            policy = policy if oldest else fallbacks[0].policy
-            action = action if oldest else _without_redirect(fallbacks[0].action)
-            return Route(_ROOT, action or _forward(default.upstream), default.source, policy)
+                return self._route(_ROOT, claim, claim.default)
+        if fallback:
+            return fallback
         upstream = self._read.unit("default", "").value
-        source = oldest.source if oldest else _NOBODY
-        return Route(_ROOT, action or (_forward(upstream) if upstream else _NOT_FOUND), source, policy)
+        heir = owners[0] if owners and self._rules.root_inherits else None
+        policy, source, action = (heir.policy, heir.source, heir.action) if heir else (NO_POLICY, _NOBODY, None)
+        return Route(_ROOT, action or (self._forward(upstream) if upstream else _NOT_FOUND), source, policy)
 
-    def _conflicting_defaults(self, fallbacks: Sequence[Claim]) -> None:
-        for claim in fallbacks[1:]:
-            what = "the default backend for all other hosts"
-            self._conflict(claim.source, fallbacks[0].source, "DefaultBackendConflict", what, "spec.defaultBackend")
+    def _default(self, fallbacks: Sequence[Claim]) -> Route | None:
+        """The route of the oldest Ingress that is nothing but a default backend; a redirect has no effect there."""
+        oldest: Route | None = None
+        for claim in fallbacks:
+            if claim.default is None:
+                continue
+            if oldest is None:
+                action = None if isinstance(claim.action, Redirect) else claim.action
+                forward = action or self._forward(claim.default.upstream)
+                oldest = Route(_ROOT, forward, claim.default.source, claim.policy)
+            else:
+                what = "the default backend for all other hosts"
+                self._conflict(claim.default.source, oldest.source, "DefaultBackendConflict", what)
+        return oldest
+
+    # -------------------------------------------------------------- certificates
 
     def _certificate(self, owners: Iterable[Claim]) -> str:
         """The id of the certificate: of the oldest Ingress whose spec.tls is for this host; "" is the default one."""
         for claim in owners:
-            entry = self._listed(claim) or self._matching(claim)
+            entry = self._listed(claim.tls) or self._matching(claim.tls)
             if entry:
-                return self._usable(entry)
+                return self._usable(entry) if entry.secret else ""
         return ""
 
-    def _listed(self, claim: Claim) -> TlsClaim | None:
-        exact = (entry for entry in claim.tls if self._name in entry.hosts)
-        wild = (entry for entry in claim.tls if any(covers(listed, self._name) for listed in entry.hosts))
+    def _listed(self, entries: Sequence[TlsClaim]) -> TlsClaim | None:
+        exact = (entry for entry in entries if self._name in entry.hosts)
+        wild = (entry for entry in entries if any(covers(listed, self._name) for listed in entry.hosts))
         return next(exact, None) or next(wild, None)
 
-    def _matching(self, claim: Claim) -> TlsClaim | None:
+    def _matching(self, entries: Iterable[TlsClaim]) -> TlsClaim | None:
         """An entry that does not list the host, but whose certificate is for it."""
-        for entry in claim.tls:
+        for entry in entries:
             certificate = self._read.unit("certificate", entry.secret).value if entry.secret else None
             if certificate and any(covers(name, self._name) for name in certificate.names):
                 return entry
         return None
 
     def _usable(self, entry: TlsClaim) -> str:
-        if not entry.secret:
-            return ""
         found = self._read.unit("certificate", entry.secret)
         for code, message in found.faults:
             self._say(entry.source, code, message, "error")
         if found.value is None:
             return ""
-        if not any(covers(name, self._name) for name in found.value.names):
-            replaced = self._settings.rules.needs_matching_certificate
-            instead = ", the default one is served" if replaced else ""
-            self._say(entry.source, "CertNameMismatch", f"the certificate is not for {self._name}{instead}", "warning")
-            if replaced:
-                return ""
-        return entry.secret
+        if any(covers(name, self._name) for name in found.value.names):
+            return entry.secret
+        replaced = self._rules.needs_matching_certificate
+        instead = ", the default one is served" if replaced else ""
+        self._say(entry.source, "CertNameMismatch", f"the certificate is not for {self._shown}{instead}", "warning")
+        return "" if replaced else entry.secret
 
     def _say(self, source: Source, code: str, message: str, severity: Severity) -> None:
         self._issues.append(Issue(source, code, message, severity))
-
-
-def _route(match: Match, claim: Claim, path: PathClaim) -> Route:
-    return Route(match, claim.action or _forward(path.upstream), path.source, claim.policy)
-
-
-def _forward(upstream: str) -> Forward:
-    return Forward((Weighted(upstream),))
-
-
-def _without_redirect(action: Redirect | Respond | None) -> Action | None:
-    return None if isinstance(action, Redirect) else action
-
-
-def _rank(route: Route) -> tuple[int, int, str]:
-    """Match order: exact paths, regexes, then prefixes, the longest first."""
-    kind = ("exact", "regex", "prefix").index(route.match.kind)
-    return kind, -len(route.match.path), route.match.path
-
-
-__all__ = ["MAX_ROUTES", "host"]

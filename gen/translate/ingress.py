@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import inf
+from typing import NoReturn, TypeVar
 
 from msgspec import Struct
 
 from gen.dialects import ingress_nginx, values
+from gen.dialects.annotation import Effects
 from gen.errors import BadValue
-from gen.ir import NO_POLICY, Issue, MatchKind, Policy, Redirect, Respond, Source
-from gen.k8s import HttpPath, Ingress, IngressBackend, IngressTls
-from gen.translate.admission import refusal
+from gen.ir import NO_POLICY, Issue, MatchKind, Policy, Redirect, Respond, Severity, Source
+from gen.k8s import HttpPath, Ingress, IngressBackend, IngressTls, ServicePort
+from gen.translate.admission import class_issues, refusal
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 _KINDS: Mapping[str | None, MatchKind] = {
     None: "prefix",
@@ -22,9 +27,11 @@ _KINDS: Mapping[str | None, MatchKind] = {
     "Prefix": "prefix",
     "Exact": "exact",
 }
+_FIELD_WORDS: Mapping[object, str] = {values.name: "BadName", values.host: "InvalidHost", values.path: "InvalidPath"}
+_TEXT_WORDS = frozenset(("NotUnicode", "NotAscii", "ControlChar", "OuterSpace"))
 
 
-class PathClaim(Struct, frozen=True):
+class PathClaim(Struct, frozen=True, gc=False):
     """One path of a rule, decoded, and the id of its upstream."""
 
     kind: MatchKind
@@ -33,19 +40,19 @@ class PathClaim(Struct, frozen=True):
     source: Source
 
 
-class TlsClaim(Struct, frozen=True):
-    """One entry of spec.tls; `secret` is "" where none is named."""
+class TlsClaim(Struct, frozen=True, gc=False):
+    """One entry of spec.tls; `secret` is `namespace/name`, or "" where none is named."""
 
     hosts: tuple[str, ...]
     secret: str
     source: Source
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, gc=False):
     """What an Ingress of ours asks for.
 
-    Shape: `created` is in seconds, infinite where the manifest does not say.  `rules` maps hosts to paths, perhaps
-    none; no rules at all and a `default` make it a catch-all.
+    Shape: `created` is in seconds, infinite where the manifest does not say.  `rules` maps hosts ("" for the rules
+    without one) to paths, perhaps none; a `default` without any rules is meant for all other hosts.
     """
 
     namespace: str
@@ -64,6 +71,26 @@ class Claim(Struct, frozen=True):
         return f"{self.namespace}/{self.name}"
 
 
+def ingress(settings: Settings, read: UnitReader, full_name: str) -> Result[Claim | None]:
+    """The claim of an Ingress, None when it is not ours or not acceptable."""
+    namespace, _, name = full_name.partition("/")
+    item = read.get(Ingress, namespace, name)
+    if item is None:
+        return Result(None)
+    source = Source("Ingress", namespace, name)
+    if refused := refusal(settings, read, item, source):
+        return Result(None, (refused,))
+    effects = ingress_nginx.read(item.metadata.annotations, settings.annotations_prefix, source)
+    issues = [*class_issues(read, item), *effects.issues]
+    checking = _Checking(settings, item, source, issues)
+    try:
+        claim = None if effects.is_rejected else checking.claim(effects)
+    except _Rejected as rejected:
+        claim = None
+        issues.append(rejected.issue)
+    return Result(claim, tuple(issues))
+
+
 class _Rejected(Exception):
     """A fault for which the whole Ingress is left out."""
 
@@ -72,57 +99,46 @@ class _Rejected(Exception):
         self.issue = Issue(source, code, message)
 
 
-def ingress(settings: Settings, read: UnitReader, full_name: str) -> Result[Claim | None]:
-    """The claim of an Ingress, None when it is not ours or not acceptable."""
-    namespace, _, name = full_name.partition("/")
-    item = read.get(Ingress, namespace, name)
-    if item is None:
-        return Result(None)
-    source = Source("Ingress", namespace, name)
-    refused = refusal(settings, read, item, source)
-    if refused:
-        return Result(None, refused)
-    effects = ingress_nginx.read(item.metadata.annotations, settings.annotations_prefix, source)
-    if effects.is_rejected:
-        return Result(None, effects.issues)
-    checking = _Checking(settings, item, source, namespace)
-    try:
-        claim = checking.claim(effects.policy, effects.action)
-    except _Rejected as rejected:
-        return Result(None, (*effects.issues, rejected.issue))
-    return Result(claim, (*effects.issues, *checking.issues))
-
-
 class _Checking:
     """One Ingress while it is being checked."""
 
-    def __init__(self, settings: Settings, item: Ingress, source: Source, namespace: str) -> None:
+    def __init__(self, settings: Settings, item: Ingress, source: Source, issues: list[Issue]) -> None:
         self._settings = settings
         self._item = item
         self._source = source
-        self._namespace = namespace
-        self.issues: list[Issue] = []
+        self._namespace = source.namespace
+        self._issues = issues
 
-    def claim(self, policy: Policy, action: Redirect | Respond | None) -> Claim:
-        spec, meta = self._item.spec, self._item.metadata
-        self._check(values.name, self._namespace, "metadata.namespace")
-        self._check(values.name, meta.name, "metadata.name")
+    def claim(self, effects: Effects) -> Claim:
+        spec = self._item.spec
+        self._checked(values.name, self._namespace, "metadata.namespace")
+        name = self._checked(values.name, self._item.metadata.name, "metadata.name")
         rules = self._rules()
-        default = None
-        if spec.default_backend:
-            default = self._path("prefix", "/", spec.default_backend, "spec.defaultBackend")
+        default = (
+            self._path("prefix", "/", spec.default_backend, "spec.defaultBackend") if spec.default_backend else None
+        )
         if default is None and not any(rules.values()):
-            self._say("spec.rules", "NoRules", "there is no path and no default backend, so nothing is served", "warning")
-        tls = tuple(self._tls(index, entry, rules) for index, entry in enumerate(spec.tls or ()))
-        created = _seconds(meta.creation_timestamp)
-        return Claim(self._namespace, meta.name, created, self._source, rules, default, tls, policy, action)
+            self._say(
+                "spec.rules", "NoRules", "there is no path and no default backend, so nothing is served", "warning"
+            )
+        return Claim(
+            self._namespace,
+            name,
+            _seconds(self._item.metadata.creation_timestamp),
+            self._source,
+            rules,
+            default,
+            tuple(self._tls(f"spec.tls[{index}]", entry, rules) for index, entry in enumerate(spec.tls or ())),
+            effects.policy,
+            effects.action,
+        )
 
     def _rules(self) -> Mapping[str, tuple[PathClaim, ...]]:
         rules: dict[str, tuple[PathClaim, ...]] = {}
         for index, rule in enumerate(self._item.spec.rules or ()):
             field = f"spec.rules[{index}]"
-            host = self._check(values.host, rule.host, f"{field}.host") if rule.host else ""
-            paths = rule.http.paths or () if rule.http else ()
+            host = self._checked(values.host, rule.host, f"{field}.host") if rule.host else ""
+            paths = (rule.http.paths or ()) if rule.http else ()
             rules[host] = (*rules.get(host, ()), *self._paths(paths, field))
         return rules
 
@@ -131,59 +147,60 @@ class _Checking:
             field = f"{rule}.http.paths[{index}]"
             kind = _KINDS.get(path.path_type)
             if kind is None:
-                expected = "expected Exact, Prefix or ImplementationSpecific"
-                message = f"{values.shown(str(path.path_type))} is not a path type, {expected}"
-                raise _Rejected(self._source.at(f"{field}.pathType"), "InvalidPathType", message)
-            text = self._check(values.path, path.path, f"{field}.path") if path.path else "/"
-            if kind == "prefix" and not self._settings.rules.keeps_trailing_slash:
-                text = text.rstrip("/") or "/"
-            claim = self._path(kind, text, path.backend, field)
-            if claim:
-                yield claim
+                given, expected = values.shown(str(path.path_type)), "Exact, Prefix or ImplementationSpecific"
+                self._reject(f"{field}.pathType", "InvalidPathType", f"{given} is not a path type, expected {expected}")
+            else:
+                text = self._checked(values.path, path.path, f"{field}.path") if path.path else "/"
+                if kind == "prefix" and not self._settings.rules.keeps_trailing_slash:
+                    text = text.rstrip("/") or "/"
+                if claim := self._path(kind, text, path.backend, field):
+                    yield claim
 
     def _path(self, kind: MatchKind, text: str, backend: IngressBackend | None, field: str) -> PathClaim | None:
         """The claim of one path, None (and an issue) where its backend is nothing that can be forwarded to."""
-        place = field if field.endswith("Backend") else f"{field}.backend"
-        service = backend.service if backend else None
-        if service is None:
-            if backend and backend.resource is not None:
-                self._say(f"{place}.resource", "UnsupportedBackend", "only Services can be forwarded to")
-            else:
-                self._say(place, "MissingBackend", "there is no backend, expected a Service and its port")
-            return None
-        name = self._check(values.name, service.name, f"{place}.service.name")
-        port = service.port
-        if port and port.number is not None:
-            text_port = str(self._check(values.port, port.number, f"{place}.service.port.number"))
-        elif port and port.name:
-            text_port = self._check(values.port_name, port.name, f"{place}.service.port.name")
+        place = field if field == "spec.defaultBackend" else f"{field}.backend"
+        if backend and backend.service:
+            name = self._checked(values.name, backend.service.name, f"{place}.service.name")
+            port = self._port(backend.service.port, f"{place}.service.port")
+            return PathClaim(kind, text, f"{self._namespace}/{name}:{port}", self._source.at(field))
+        if backend and backend.resource is not None:
+            self._say(f"{place}.resource", "UnsupportedBackend", "only Services can be forwarded to")
         else:
-            message = "there is neither a number nor a name, expected one of them"
-            raise _Rejected(self._source.at(f"{place}.service.port"), "BadType", message)
-        return PathClaim(kind, text, f"{self._namespace}/{name}:{text_port}", self._source.at(field))
+            self._say(place, "MissingBackend", "there is no backend, expected a Service and its port")
+        return None
 
-    def _tls(self, index: int, entry: IngressTls, rules: Mapping[str, object]) -> TlsClaim:
-        field = f"spec.tls[{index}]"
+    def _port(self, port: ServicePort | None, field: str) -> str:
+        if port and port.number is not None:
+            return str(self._checked(values.port, port.number, f"{field}.number"))
+        if port and port.name:
+            return self._checked(values.port_name, port.name, f"{field}.name")
+        return self._reject(field, "BadType", "there is neither a number nor a name, expected one of them")
+
+    def _tls(self, field: str, entry: IngressTls, rules: Mapping[str, object]) -> TlsClaim:
         hosts = tuple(
-            self._check(values.host, host, f"{field}.hosts[{place}]") for place, host in enumerate(entry.hosts or ())
+            self._checked(values.host, host, f"{field}.hosts[{index}]") for index, host in enumerate(entry.hosts or ())
         )
-        secret = self._check(values.name, entry.secret_name, f"{field}.secretName") if entry.secret_name else ""
-        foreign = [host for host in hosts if not any(covers(host, rule) for rule in rules)]
+        secret = self._checked(values.name, entry.secret_name, f"{field}.secretName") if entry.secret_name else ""
+        foreign = [host for host in hosts if host not in rules and not any(covers(host, rule) for rule in rules)]
         if foreign:
             more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
             message = f"no rule of this Ingress is for {foreign[0]}{more}, so the certificate is not used for it"
             self._say(f"{field}.hosts", "TLSHostNotOwned", message, "warning")
         return TlsClaim(hosts, f"{self._namespace}/{secret}" if secret else "", self._source.at(field))
 
-    def _check(self, parse, value, field):  # type: ignore[no-untyped-def]
+    def _checked(self, parse: Callable[[A], B], value: A, field: str) -> B:
         try:
             return parse(value)
         except BadValue as fault:
-            code = "BadName" if parse is values.name else fault.code
-            raise _Rejected(self._source.at(field), code, str(fault)) from fault
+            word = _FIELD_WORDS.get(parse, fault.code)
+            is_general = fault.code in _TEXT_WORDS or (fault.code == "TooLong" and parse is not values.path)
+            return self._reject(field, word if is_general else fault.code, str(fault))
 
-    def _say(self, field, code, message, severity="error"):  # type: ignore[no-untyped-def]
-        self.issues.append(Issue(self._source.at(field), code, message, severity))
+    def _reject(self, field: str, code: str, message: str) -> NoReturn:
+        raise _Rejected(self._source.at(field), code, message)
+
+    def _say(self, field: str, code: str, message: str, severity: Severity = "error") -> None:
+        self._issues.append(Issue(self._source.at(field), code, message, severity))
 
 
 def covers(pattern: str, host: str) -> bool:

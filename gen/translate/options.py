@@ -19,7 +19,9 @@ def _workers(text: str) -> Mapping[str, object]:
         return {"workers": 0}
     count = values.integer(text)
     if not 1 <= count <= 1024:
-        raise BadValue("ConfigInvalid", f"{values.shown(text)} is not a number of processes, expected 1 to 1024 or auto")
+        raise BadValue(
+            "ConfigInvalid", f"{values.shown(text)} is not a number of processes, expected 1 to 1024 or auto"
+        )
     return {"workers": count}
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -118,7 +118,7 @@ def _check_strength(private: PrivateKeyTypes) -> None:
         raise BadValue("KeyTypeUnsupported", "tls.key is neither RSA nor ECDSA on P-256, P-384 or P-521")
 
 
-def _public_bytes(key) -> bytes:  # type: ignore[no-untyped-def]
+def _public_bytes(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from gen.ir import CATCH_ALL, Certificate, Config, Forward, Host, Issue, Listener, Options, Source, Upstream
-from gen.store import Key, Store
+from gen.ir import CATCH_ALL, Certificate, Config, Forward, Host, Issue, Listener, Options
+from gen.store import Key, Lookup, Store
 from gen.translate.certificate import certificate
 from gen.translate.host import host
 from gen.translate.ingress import ingress
 from gen.translate.options import options
 from gen.translate.placeholder import PLACEHOLDER
 from gen.translate.settings import Settings
-from gen.translate.units import Unit, Units
+from gen.translate.units import Kind, Unit, Units
 from gen.translate.upstream import default, upstream
 
 T = TypeVar("T")
 _OPTIONS = Unit("options", "")
 _CATCH_ALL = Unit("host", CATCH_ALL)
+_NO_LISTENERS: Mapping[str, Listener] = {}
 
 
 class Translation(Struct, frozen=True):
@@ -47,10 +48,9 @@ class Translator:
                 "upstream": partial(upstream, settings),
             }
         )
-        self._hosts: Mapping[str, Host] = {}
-        self._upstreams: Mapping[str, Upstream] = {}
-        self._certificates: Mapping[str, Certificate] = {}
-        self._config: Config | None = None
+        fallback = settings.fallback_certificate or PLACEHOLDER
+        self._fallback = msgspec.structs.replace(fallback, id="default")
+        self._config = Config({}, {}, {}, _NO_LISTENERS, settings.options)
         self._outspoken: dict[Unit, tuple[Issue, ...]] = {}
         self._faulty: set[Unit] = set()
 
@@ -62,94 +62,108 @@ class Translator:
         Shape: `touched` is what `Store.apply` gave since the last call, None for everything.  `now`, in seconds, is
         when certificates are judged; without it their validity is not.
         """
-        roots = {Unit("host", name) for name in store.keys("ingresses by host")} | {_OPTIONS, _CATCH_ALL}
-        changed = self._units.update(store, touched, frozenset(roots))
-        self._gather(changed)
-        config = self._assembled(changed)
-        issues = {*self._spoken(), *_expired(config.certificates.values(), now)}
-        return Translation(config, tuple(sorted(issues)))
+        if not self._units.roots:
+            touched = None
+        come, gone = self._roots(store, touched)
+        changed = self._units.update(store, touched, come=come, gone=gone)
+        self._listen(changed)
+        self._config = self._assembled(changed)
+        issues = {*self._issues(), *_expired(self._config.certificates.values(), now)}
+        return Translation(self._config, tuple(sorted(issues)))
 
-    def _gather(self, changed: Iterable[Unit]) -> None:
+    def _roots(self, store: Store, touched: frozenset[Key] | None) -> tuple[Collection[Unit], Collection[Unit]]:
+        """The units that must exist for their own sake and may be new, and those that need not any more."""
+        if touched is None:
+            roots = {_OPTIONS, _CATCH_ALL, *(Unit("host", name) for name in store.keys("ingresses by host"))}
+            return roots, self._units.roots - roots
+        names = [key.key for key in touched if isinstance(key, Lookup) and key.index == "ingresses by host" and key.key]
+        come = {Unit("host", name) for name in names if store.find(Lookup("ingresses by host", name))}
+        return come, {Unit("host", name) for name in names} - come
+
+    def _listen(self, changed: Iterable[Unit]) -> None:
         for unit in changed:
             result = self._units.result(unit)
             self._outspoken.pop(unit, None)
             self._faulty.discard(unit)
             if result and result.issues:
                 self._outspoken[unit] = result.issues
-            if result and result.faults:
+            if result and result.faults and unit.kind == "upstream":
                 self._faulty.add(unit)
 
-    def _assembled(self, changed: frozenset[Unit]) -> Config:
-        values: dict[str, dict[str, Any]] = {"host": {}, "upstream": {}, "certificate": {}}
-        for unit in changed:
-            if unit.kind in {"host", "upstream"}:
-                result = self._units.result(unit)
-                values[unit.kind][unit.name] = result.value if result else None
-        self._hosts = _merged(self._hosts, values["host"])
-        self._upstreams = _merged(self._upstreams, values["upstream"])
-        chosen: Options = self._value(_OPTIONS)
-        self._certificates = self._used_certificates(chosen)
-        old = self._config
-        config = Config(self._hosts, self._upstreams, self._certificates, _NO_LISTENERS, chosen)
-        if old is None or any(getattr(old, field) is not getattr(config, field) for field in Config.__struct_fields__):
-            self._config = config
-            return config
-        return old
-
-    def _value(self, unit: Unit) -> Any:  # noqa: ANN401
+    def _value(self, unit: Unit) -> Any:
         result = self._units.result(unit)
         return result.value if result else None
 
-    def _used_certificates(self, chosen: Options) -> Mapping[str, Certificate]:
-        """The certificates that hosts name, and the default one."""
-        names = {found.certificate for found in self._hosts.values()} | {chosen.default_certificate}
-        used: dict[str, Certificate] = {}
-        for name in sorted(names - {""}):
-            if name == "default":
-                fallback = self._settings.fallback_certificate or PLACEHOLDER
-                used[name] = msgspec.structs.replace(fallback, id="default")
-            else:
-                used[name] = self._value(Unit("certificate", name))
-        return self._certificates if used == self._certificates else used
+    # -------------------------------------------------------------- the configuration
 
-    def _spoken(self) -> Iterator[Issue]:
+    def _assembled(self, changed: frozenset[Unit]) -> Config:
+        old, chosen = self._config, self._value(_OPTIONS)
+        hosts = _merged(old.hosts, self._values("host", changed))
+        upstreams = _merged(old.upstreams, self._values("upstream", changed))
+        certificates = old.certificates
+        if any(unit.kind != "upstream" for unit in changed):
+            certificates = self._certificates(hosts, chosen)
+        parts = hosts, upstreams, certificates, chosen
+        if all(new is was for new, was in zip(parts, _parts(old), strict=True)):
+            return old
+        return Config(hosts, upstreams, certificates, _NO_LISTENERS, chosen)
+
+    def _values(self, kind: Kind, changed: Iterable[Unit]) -> Mapping[str, Any]:
+        return {unit.name: self._value(unit) for unit in changed if unit.kind == kind}
+
+    def _certificates(self, hosts: Mapping[str, Host], chosen: Options) -> Mapping[str, Certificate]:
+        """The certificates that hosts name, and the default one."""
+        names = {chosen.default_certificate, *(found.certificate for found in hosts.values())} - {""}
+        used: Mapping[str, Certificate] = {
+            name: self._fallback if name == "default" else self._value(Unit("certificate", name))
+            for name in sorted(names)
+        }
+        return self._config.certificates if used == self._config.certificates else used
+
+    # -------------------------------------------------------------- issues
+
+    def _issues(self) -> Iterator[Issue]:
         for issues in self._outspoken.values():
             yield from issues
         for unit in self._faulty:
-            result = self._units.result(unit)
-            for source in self._mentions(unit) if result else ():
-                for code, message in result.faults if result else ():
-                    yield Issue(source, code, message)
+            yield from self._faults(unit)
 
-    def _mentions(self, unit: Unit) -> Iterator[Source]:
-        """The places that mention a unit, to report its faults there."""
-        for mentioner in self._units.mentioners(unit):
+    def _faults(self, unit: Unit) -> Iterator[Issue]:
+        """The faults of an upstream, reported at the routes that lead to it."""
+        result = self._units.result(unit)
+        for mentioner in self._units.mentioners(unit) if result else ():
             found: Host | None = self._value(mentioner)
             for route in found.routes if found else ():
                 if isinstance(route.action, Forward) and any(part.upstream == unit.name for part in route.action.split):
-                    yield route.source
+                    for code, message in result.faults if result else ():
+                        yield Issue(route.source, code, message)
 
 
-_NO_LISTENERS: Mapping[str, Listener] = {}
+def _parts(config: Config) -> tuple[object, ...]:
+    return config.hosts, config.upstreams, config.certificates, config.options
 
 
 def _merged(old: Mapping[str, T], changed: Mapping[str, T | None]) -> Mapping[str, T]:
     """The mapping with some entries replaced or (None) removed, sorted; the same object where nothing differs."""
     if all(old.get(name) is value for name, value in changed.items()):
         return old
-    new, grew = dict(old), False
+    new, is_sorted = dict(old), True
     for name, value in changed.items():
         if value is None:
             new.pop(name, None)
         else:
-            grew |= name not in new
+            is_sorted &= name in new
             new[name] = value
-    return dict(sorted(new.items())) if grew else new
+    return new if is_sorted else dict(sorted(new.items()))
 
 
 def _expired(certificates: Iterable[Certificate], now: float | None) -> Iterator[Issue]:
-    for found in certificates if now is not None else ():
+    if now is None:
+        return
+    for found in certificates:
         if now > found.not_after:
-            yield Issue(found.source, "CertExpired", "the certificate has expired; it is served all the same", "warning")
+            yield Issue(
+                found.source, "CertExpired", "the certificate has expired; it is served all the same", "warning"
+            )
         elif now < found.not_before:
             yield Issue(found.source, "CertNotYetValid", "the certificate is not valid yet; it is served", "warning")

@@ -1,12 +1,12 @@
 """Units: the grain of all work.  A unit is a pure function of what it reads, kept until something of that changes.
 
-`update` takes the keys that were touched and the roots that must exist, runs what is affected, and says which values
+`update` takes the keys that were touched and the roots that came or went, runs what is affected, and says which results
 differ now.  A unit lives while it is a root or while a living unit reads or mentions it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -16,30 +16,27 @@ from gen.store import Key, Objects, Reader
 
 Kind = Literal["ingress", "certificate", "default", "host", "options", "upstream"]
 ORDER: tuple[Kind, ...] = ("ingress", "certificate", "default", "host", "options", "upstream")
-"""A unit reads only units of earlier kinds."""
+"""A unit reads and mentions only units of other kinds: it reads earlier ones."""
 
 V_co = TypeVar("V_co", covariant=True)
 
 
-class Unit(Struct, frozen=True, order=True, cache_hash=True):
+class Unit(Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """The name of a unit."""
 
     kind: Kind
     name: str
 
 
-class Result(Struct, Generic[V_co], frozen=True):
-    """What a unit gives: a value, the issues found on the way, and faults to report at those that mention it."""
+class Result(Struct, Generic[V_co], frozen=True, gc=False):
+    """What a unit gives.
+
+    Shape: `issues` are complete; `faults`, a code and a message each, are to be reported where the unit is referred to.
+    """
 
     value: V_co
     issues: tuple[Issue, ...] = ()
     faults: tuple[tuple[str, str], ...] = ()
-
-
-class _Memo(Struct):
-    result: Result[Any]
-    reads: set[Key | Unit]
-    mentions: set[Unit]
 
 
 class UnitReader(Reader):
@@ -60,11 +57,17 @@ class UnitReader(Reader):
         return self._result_of(unit)
 
     def mention(self, kind: Kind, name: str) -> None:
-        """Ask that a unit exist, without looking at its value."""
+        """Ask that a unit exist, without looking at what it gives."""
         self.mentions.add(Unit(kind, name))
 
 
 Function = Callable[[UnitReader, str], Result[Any]]
+
+
+class _Memo(Struct, gc=False):
+    result: Result[Any]
+    reads: Collection[Key | Unit] = ()
+    mentions: Collection[Unit] = ()
 
 
 class Units:
@@ -74,90 +77,103 @@ class Units:
         self._functions = functions
         self._objects: Objects
         self._memo: dict[Unit, _Memo] = {}
+        self._roots: set[Unit] = set()
         self._readers: dict[Key | Unit, set[Unit]] = {}
         self._mentioners: dict[Unit, set[Unit]] = {}
-        self._roots: frozenset[Unit] = frozenset()
-        self._dirty: dict[Kind, set[Unit]] = {}
+        self._dirty: dict[Kind, set[Unit]] = {kind: set() for kind in ORDER}
         self._changed: set[Unit] = set()
         self._loose: set[Unit] = set()
 
     def __len__(self) -> int:
         return len(self._memo)
 
+    @property
+    def roots(self) -> frozenset[Unit]:
+        """The units that exist for their own sake."""
+        return frozenset(self._roots)
+
     def result(self, unit: Unit) -> Result[Any] | None:
         """What a unit gave last, None when it does not exist."""
         memo = self._memo.get(unit)
         return memo.result if memo else None
 
-    def mentioners(self, unit: Unit) -> Iterable[Unit]:
+    def mentioners(self, unit: Unit) -> Collection[Unit]:
         """The units that ask for this one."""
         return self._mentioners.get(unit, ())
 
-    def update(self, objects: Objects, touched: frozenset[Key] | None, roots: frozenset[Unit]) -> frozenset[Unit]:
+    def update(
+        self, objects: Objects, touched: frozenset[Key] | None, *, come: Iterable[Unit], gone: Iterable[Unit]
+    ) -> frozenset[Unit]:
         """Run what the touched keys affect (None: everything), and give the units whose result differs or is gone."""
         self._objects = objects
-        self._dirty = {kind: set() for kind in ORDER}
         self._changed = set()
-        self._mark(self._memo if touched is None else self._readers_of(touched))
-        self._loose.update(self._roots - roots)
-        self._mark(roots - self._roots)
-        self._roots = roots
+        self._mark(self._memo if touched is None else {unit for key in touched for unit in self._readers.get(key, ())})
+        for unit in gone:
+            self._roots.discard(unit)
+            self._loose.add(unit)
+        for unit in come:
+            self._roots.add(unit)
+            self._mark(() if unit in self._memo else (unit,))
         for kind in ORDER:
-            for unit in sorted(self._dirty[kind]):
+            while self._dirty[kind]:
+                unit = self._dirty[kind].pop()
                 if self._is_wanted(unit):
                     self._run(unit)
         self._sweep()
         return frozenset(self._changed)
-
-    def _readers_of(self, keys: Iterable[Key | Unit]) -> Iterable[Unit]:
-        return {unit for key in keys for unit in self._readers.get(key, ())}
 
     def _mark(self, units: Iterable[Unit]) -> None:
         for unit in units:
             self._dirty[unit.kind].add(unit)
 
     def _is_wanted(self, unit: Unit) -> bool:
-        return unit in self._roots or bool(self._readers.get(unit) or self._mentioners.get(unit))
+        return unit in self._roots or unit in self._readers or unit in self._mentioners
 
     def _result_of(self, unit: Unit) -> Result[Any]:
+        """What a unit gives; one that is read for the first time is run on the spot."""
         memo = self._memo.get(unit)
         return memo.result if memo else self._run(unit)
 
     def _run(self, unit: Unit) -> Result[Any]:
         read = UnitReader(self._objects, self._result_of)
         result = self._functions[unit.kind](read, unit.name)
-        reads: set[Key | Unit] = {*read.reads, *read.units}
-        old = self._memo.get(unit)
-        self._link(self._readers, unit, old.reads if old else set(), reads)
-        self._link(self._mentioners, unit, old.mentions if old else set(), read.mentions)
-        for mentioned in read.mentions:
-            if mentioned not in self._memo:
-                self._dirty[mentioned.kind].add(mentioned)
-        if old and old.result == result:
-            result = old.result
-        else:
-            if old and old.result.value == result.value:
-                result = Result(old.result.value, result.issues, result.faults)
+        memo = self._memo.get(unit)
+        if memo is None:
+            memo = self._memo[unit] = _Memo(result)
+            self._changed.add(unit)
+        elif memo.result != result:
+            if memo.result.value == result.value:
+                result = Result(memo.result.value, result.issues, result.faults)
+            memo.result = result
             self._changed.add(unit)
             self._mark(self._readers.get(unit, ()))
-        self._memo[unit] = _Memo(result, reads, read.mentions)
-        return result
+        self._depend(unit, memo, read)
+        return memo.result
 
-    def _link(self, edges: dict[Any, set[Unit]], unit: Unit, old: set[Any], new: set[Any]) -> None:
-        for key in new - old if old else new:
+    def _depend(self, unit: Unit, memo: _Memo, read: UnitReader) -> None:
+        reads = {*read.reads, *read.units}
+        self._link(self._readers, unit, memo.reads, reads)
+        self._link(self._mentioners, unit, memo.mentions, read.mentions)
+        self._mark(mentioned for mentioned in read.mentions if mentioned not in self._memo)
+        memo.reads, memo.mentions = tuple(reads), tuple(read.mentions)
+
+    def _link(self, edges: dict[Any, set[Unit]], unit: Unit, old: Collection[Any], new: Collection[Any]) -> None:
+        for key in new:
             edges.setdefault(key, set()).add(unit)
-        for key in old - new:
-            edges[key].discard(unit)
-            if not edges[key]:
-                del edges[key]
-                if isinstance(key, Unit):
-                    self._loose.add(key)
+        for key in old:
+            if key not in new:
+                edges[key].discard(unit)
+                if not edges[key]:
+                    del edges[key]
+                    if isinstance(key, Unit):
+                        self._loose.add(key)
 
     def _sweep(self) -> None:
+        """Forget the units that nobody wants any more."""
         while self._loose:
             unit = self._loose.pop()
             if unit in self._memo and not self._is_wanted(unit):
                 memo = self._memo.pop(unit)
                 self._changed.add(unit)
-                self._link(self._readers, unit, memo.reads, set())
-                self._link(self._mentioners, unit, memo.mentions, set())
+                self._link(self._readers, unit, memo.reads, ())
+                self._link(self._mentioners, unit, memo.mentions, ())

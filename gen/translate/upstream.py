@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from gen.dialects import values
 from gen.errors import BadValue
 from gen.ir import DnsName, Endpoint, Issue, Severity, Source, Upstream
-from gen.k8s import EndpointSlice, Endpoints, Port, Service
-from gen.translate.endpoints import Found, of_endpoints, of_slices
+from gen.k8s import Endpoints, EndpointSlice, Port, Service
+from gen.translate.endpoints import of_endpoints, of_slices
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
 
@@ -17,16 +19,28 @@ def upstream(settings: Settings, read: UnitReader, upstream_id: str) -> Result[U
 
 
 def default(settings: Settings, read: UnitReader, _: str) -> Result[str]:
-    """The id of the upstream of --default-backend-service, "" where there is none: the first port of that Service."""
-    namespace, _, name = settings.default_backend_service.partition("/")
-    if not name:
+    """The id of the upstream of --default-backend-service: the first port of that Service, "" where there is none."""
+    if not settings.default_backend_service:
         return Result("")
-    source = Source("Flag", "", "--default-backend-service")
-    found = read.get(Service, namespace, name)
-    port = next((port.port for port in (found.spec.ports or () if found else ()) if port.protocol in {None, "TCP"}), None)
-    if port is None:
-        return Result("", (Issue(source, "ServiceNotFound", f"Service {namespace}/{name} with a port was not found"),))
-    return Result(f"{namespace}/{name}:{port}")
+    namespace, _, name = settings.default_backend_service.partition("/")
+    service = read.get(Service, namespace, name)
+    ports = _tcp_ports(service) if service else []
+    if not ports:
+        source = Source("Flag", "", "--default-backend-service")
+        return Result(
+            "", (Issue(source, "ServiceNotFound", f"Service {namespace}/{name} with a TCP port was not found"),)
+        )
+    return Result(f"{namespace}/{name}:{ports[0].port}")
+
+
+class _Target(Struct, frozen=True):
+    """Where an upstream leads: endpoints, or a name, or neither."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    dns: DnsName | None = None
+
+
+_NOWHERE = _Target()
 
 
 class _Resolving:
@@ -38,125 +52,130 @@ class _Resolving:
         self._id = upstream_id
         self._issues: list[Issue] = []
         self._faults: list[tuple[str, str]] = []
-        full_name, _, self._port = upstream_id.rpartition(":")
-        self._namespace, _, self._name = full_name.partition("/")
-        self._source = Source("Service", self._namespace, self._name)
 
     def result(self) -> Result[Upstream]:
-        endpoints, dns = self._resolved(self._namespace, self._name, self._port, ())
-        value = Upstream(self._id, endpoints, dns, source=self._source)
+        full_name, _, port = self._id.rpartition(":")
+        namespace, _, name = full_name.partition("/")
+        target = self._service(namespace, name, port, ())
+        value = Upstream(self._id, target.endpoints, target.dns, source=Source("Service", namespace, name))
         return Result(value, tuple(self._issues), tuple(self._faults))
 
-    def _resolved(self, namespace: str, name: str, wanted: str, seen: tuple[str, ...]):  # type: ignore[no-untyped-def]
+    def _service(self, namespace: str, name: str, wanted: str, seen: tuple[str, ...]) -> _Target:
+        """Where a port of a Service leads; `seen` are the ExternalName Services that led here."""
         service = self._read.get(Service, namespace, name)
         if service is None:
-            self._fault("ServiceNotFound", f"Service {namespace}/{name} was not found")
-            return (), None
+            return self._fault("ServiceNotFound", f"Service {namespace}/{name} was not found")
+        source = Source("Service", namespace, name)
         if service.spec.type == "ExternalName":
-            return self._external(service, namespace, name, wanted, seen)
-        port = find_port(service, wanted, matches_target=self._settings.rules.matches_target_port)
-        if port is None:
-            self._fault("PortNotFound", f"Service {namespace}/{name} has no TCP port {wanted}")
-            return (), None
-        return self._endpoints(service, namespace, name, port)
-
-    def _endpoints(self, service: Service, namespace: str, name: str, port: Port):  # type: ignore[no-untyped-def]
-        publish = bool(service.spec.publish_not_ready_addresses)
-        slices = self._read.find(EndpointSlice, "slices by service", f"{namespace}/{name}")
-        if slices:
-            found = of_slices(slices, port, publish=publish, allow_loopback=self._settings.allow_loopback)
+            return self._external(service, source, wanted, seen)
+        port: Port | int | None
+        if seen and service.spec.cluster_ip == "None":
+            port = int(wanted)
         else:
-            old = self._read.get(Endpoints, namespace, name)
+            port = _find_port(service, wanted, by_target=self._settings.rules.matches_target_port and not seen)
+        if port is None:
+            return self._fault("PortNotFound", f"Service {namespace}/{name} has no TCP port {wanted}")
+        return self._endpoints(service, source, port)
+
+    def _endpoints(self, service: Service, source: Source, port: Port | int) -> _Target:
+        publish = bool(service.spec.publish_not_ready_addresses)
+        loopback = self._settings.allow_loopback
+        slices = self._read.find(EndpointSlice, "slices by service", f"{source.namespace}/{source.name}")
+        if slices:
+            found = of_slices(slices, port, publish=publish, allow_loopback=loopback)
+        else:
+            old = self._read.get(Endpoints, source.namespace, source.name)
             if old is None and self._settings.offline and not self._has_endpoints():
-                return self._by_address(service, namespace, name, port)
-            found = of_endpoints(old, port, publish=publish, allow_loopback=self._settings.allow_loopback)
-        return self._reported(found), None
+                return self._cluster_address(service, source, port)
+            found = of_endpoints(old, port, publish=publish, allow_loopback=loopback)
+        self._issues.extend(found.issues)
+        if not found.endpoints:
+            self._say(source, "NoEndpoints", f"no endpoint of {self._id} is ready, requests get 503", "warning")
+        return _Target(found.endpoints)
 
     def _has_endpoints(self) -> bool:
         return self._read.has("kind", "EndpointSlice") or self._read.has("kind", "Endpoints")
 
-    def _reported(self, found: Found) -> tuple[Endpoint, ...]:
-        self._issues.extend(found.issues)
-        if not found.endpoints:
-            self._say("", "NoEndpoints", f"no endpoint is ready for port {self._port}, requests get 503", "warning")
-        return found.endpoints
-
-    def _by_address(self, service: Service, namespace: str, name: str, port: Port):  # type: ignore[no-untyped-def]
-        """Without a cluster: the address that the Service has in it."""
-        address = service.spec.cluster_ip or ""
-        self._say("", "EndpointsMissing", "the input has no endpoints at all, so the cluster address is used", "info")
+    def _cluster_address(self, service: Service, source: Source, port: Port | int) -> _Target:
+        """Without a cluster: the address that the Service has in it, or its name."""
+        message = "the input has no endpoints at all, so the address in the cluster stands for them"
+        self._say(source, "EndpointsMissing", message, "info")
+        number = port if isinstance(port, int) else port.port
+        address = service.spec.cluster_ip
         if address and address != "None":
-            try:
-                return (Endpoint(values.address(address, allow_loopback=self._settings.allow_loopback), port.port),), None
-            except BadValue as fault:
-                self._say("spec.clusterIP", "AddressDenied", str(fault))
-                return (), None
-        number = port.target_port if address == "None" and isinstance(port.target_port, int) else port.port
-        return (), DnsName(f"{name}.{namespace}.svc.{self._settings.cluster_domain}", number)
+            return self._address(source.at("spec.clusterIP"), address, number, "AddressDenied")
+        if address == "None" and isinstance(port, Port) and isinstance(port.target_port, int):
+            number = port.target_port
+        return _Target(dns=DnsName(f"{source.name}.{source.namespace}.svc.{self._settings.cluster_domain}", number))
 
     # -------------------------------------------------------------- ExternalName
 
-    def _external(self, service, namespace, name, wanted, seen):  # type: ignore[no-untyped-def]
-        place = f"{namespace}/{name}"
+    def _external(self, service: Service, source: Source, wanted: str, seen: tuple[str, ...]) -> _Target:
+        """A name of the cluster is followed here, as a CNAME would be; any other name is left to the proxy."""
+        place, source = f"{source.namespace}/{source.name}", source.at("spec.externalName")
         if not self._settings.allow_external_name:
-            return self._denied(service, "ExternalName Services are switched off")
+            return self._deny(source, "ExternalName Services are switched off")
         if place in seen:
-            return self._denied(service, "it leads back to itself")
+            return self._deny(source, "it leads back to itself")
         port = _external_port(service, wanted)
         if port is None:
-            self._fault("PortNotFound", f"Service {place} has no port {wanted}")
-            return (), None
+            return self._fault("PortNotFound", f"Service {place} has no port {wanted}")
         target = (service.spec.external_name or "").removesuffix(".").lower()
-        suffix = f".svc.{self._settings.cluster_domain}"
-        inner = target.removesuffix(suffix).split(".") if target.endswith(suffix) else []
-        if len(inner) == 2:
-            return self._inner(inner[1], inner[0], port, (*seen, place))
-        return self._outer(service, target, port)
+        inner = target.removesuffix(f".svc.{self._settings.cluster_domain}")
+        if inner != target and inner.count(".") == 1:
+            name, _, namespace = inner.partition(".")
+            return self._service(namespace, name, str(port), (*seen, place))
+        if ":" in target or target.replace(".", "").isdigit():
+            return self._address(source, target, port, "ExternalNameDenied")
+        return self._outside(source, target, port)
 
-    def _inner(self, namespace: str, name: str, port: int, seen: tuple[str, ...]):  # type: ignore[no-untyped-def]
-        """The Service that a name of the cluster stands for: by its own port, or its bare endpoints if headless."""
-        service = self._read.get(Service, namespace, name)
-        if service is not None and service.spec.cluster_ip == "None" and service.spec.type != "ExternalName":
-            slices = self._read.find(EndpointSlice, "slices by service", f"{namespace}/{name}")
-            publish = bool(service.spec.publish_not_ready_addresses)
-            found = of_slices(slices, port, publish=publish, allow_loopback=self._settings.allow_loopback)
-            return self._reported(found), None
-        return self._resolved(namespace, name, str(port), seen)
-
-    def _outer(self, service: Service, target: str, port: int):  # type: ignore[no-untyped-def]
+    def _outside(self, source: Source, target: str, port: int) -> _Target:
         try:
-            if target.replace(".", "").isdigit() or ":" in target:
-                return (Endpoint(values.address(target, allow_loopback=False), port),), None
             name = values.host(target)
-            if name.startswith("*.") or name == "localhost" or name.endswith(".localhost"):
-                return self._denied(service, f"{values.shown(target)} is no name that a proxy may be pointed at")
         except BadValue as fault:
-            return self._denied(service, str(fault))
-        return (), DnsName(name, port)
+            return self._deny(source, str(fault))
+        if name.startswith("*.") or name == "localhost" or name.endswith(".localhost"):
+            return self._deny(source, f"{values.shown(target)} is not a name that a proxy may be pointed at")
+        return _Target(dns=DnsName(name, port))
 
-    def _denied(self, service: Service, message: str):  # type: ignore[no-untyped-def]
-        source = Source("Service", service.metadata.namespace or "default", service.metadata.name)
-        self._issues.append(Issue(source.at("spec.externalName"), "ExternalNameDenied", message))
-        return (), None
+    def _address(self, source: Source, address: str, port: int, code: str) -> _Target:
+        allow = self._settings.allow_loopback and code == "AddressDenied"
+        try:
+            return _Target((Endpoint(values.address(address, allow_loopback=allow), port),))
+        except BadValue as fault:
+            self._say(source, code, str(fault))
+            return _NOWHERE
 
-    def _fault(self, code: str, message: str) -> None:
+    def _deny(self, source: Source, message: str) -> _Target:
+        self._say(source, "ExternalNameDenied", message)
+        return _NOWHERE
+
+    def _fault(self, code: str, message: str) -> _Target:
         self._faults.append((code, message))
+        return _NOWHERE
 
-    def _say(self, field: str, code: str, message: str, severity: Severity = "error") -> None:
-        self._issues.append(Issue(self._source.at(field), code, message, severity))
+    def _say(self, source: Source, code: str, message: str, severity: Severity = "error") -> None:
+        self._issues.append(Issue(source, code, message, severity))
 
 
-def find_port(service: Service, wanted: str, *, matches_target: bool) -> Port | None:
-    """The TCP port of a Service by number or name, or by target port where the profile looks there, too."""
-    ports = [port for port in service.spec.ports or () if port.protocol in {None, "TCP"}]
+def _tcp_ports(service: Service) -> list[Port]:
+    return [port for port in service.spec.ports or () if port.protocol in {None, "TCP"}]
+
+
+def _find_port(service: Service, wanted: str, *, by_target: bool) -> Port | None:
+    """The TCP port of a Service by number or name, else by target port where the profile looks there, too."""
+    ports = _tcp_ports(service)
     for port in ports:
         if wanted in (str(port.port), port.name):
             return port
-    return next((port for port in ports if matches_target and str(port.target_port) == wanted), None)
+    return next((port for port in ports if by_target and str(port.target_port) == wanted), None)
 
 
 def _external_port(service: Service, wanted: str) -> int | None:
-    port = find_port(service, wanted, matches_target=False)
-    if port is not None:
-        return port.target_port if isinstance(port.target_port, int) else port.port
-    return int(wanted) if wanted.isdigit() and not service.spec.ports else None
+    """The port number for an ExternalName: the one that its Service maps to, else the one that was asked for."""
+    if not service.spec.ports:
+        return int(wanted) if wanted.isdigit() else None
+    port = _find_port(service, wanted, by_target=False)
+    if port is None:
+        return None
+    return port.target_port if isinstance(port.target_port, int) else port.port

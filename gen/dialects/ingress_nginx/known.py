@@ -44,22 +44,22 @@ _CRITICAL = """
     auth-snippet configuration-snippet modsecurity-snippet server-snippet stream-snippet
 """
 
-RISKS: dict[str, Risk] = (
-    dict.fromkeys(_LOW.split(), "low")
-    | dict.fromkeys(_MEDIUM.split(), "medium")
-    | dict.fromkeys(_HIGH.split(), "high")
-    | dict.fromkeys(_CRITICAL.split(), "critical")
+_BY_RISK: tuple[tuple[Risk, str], ...] = (
+    ("low", _LOW),
+    ("medium", _MEDIUM),
+    ("high", _HIGH),
+    ("critical", _CRITICAL),
 )
+RISKS = {name: risk for risk, names in _BY_RISK for name in names.split()}
 
 ALIASES = {"whitelist-source-range": "allowlist-source-range", "limit-whitelist": "limit-allowlist"}
 
-SECURITY = frozenset(name for name in RISKS if name.startswith("auth-")) | frozenset(
-    """
+_SECURITY = """
     allowlist-source-range denylist-source-range enable-modsecurity enable-owasp-core-rules limit-connections
     limit-rate limit-rpm limit-rps modsecurity-transaction-id proxy-ssl-ciphers proxy-ssl-protocols
     proxy-ssl-verify-depth ssl-ciphers
-    """.split()
-)
+"""
+SECURITY = frozenset((*_SECURITY.split(), *(name for name in RISKS if name.startswith("auth-"))))
 """Ignoring one of these would let more traffic in than its owner allows, so its routes are closed instead.
 
 Not here, though near: the HTTPS redirects (what they hide is public on HTTPS) and modifiers that do nothing alone.
