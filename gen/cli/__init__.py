@@ -5,21 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import click
 
 from gen.errors import ApplyError, GenError, Held, InputError, Rejected, SourceError, UsageError
 
-COMMANDS: Mapping[str, str] = {
-    "check": "Say what is wrong with manifests.",
-    "completion": "Print the completion script of a shell.",
-    "render": "Print or write the configuration of a proxy.",
-    "routes": "Print the routing table.",
-    "run": "Keep a proxy at what the manifests say.",
-    "validate": "Let the proxy's own test judge a rendered directory.",
-    "version": "Print the versions of gen and of the proxies here.",
-}
+COMMANDS = ("check", "completion", "render", "routes", "run", "validate", "version")
 STATUS: tuple[tuple[type[GenError], int], ...] = (
     (UsageError, 2),
     (InputError, 3),

@@ -1,8 +1,7 @@
-"""What the offline commands have in common: manifests in, a configuration and its issues out."""
+"""What the commands without a loop have in common: manifests in, a configuration and its issues out."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,15 +9,65 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
-from gen.backend import Backend, Placement, load
+from gen.backend import Backend, load
 from gen.cli.flags import Flags
 from gen.cli.progress import progress
 from gen.cli.settings import options_of, placement_of, settings_of
 from gen.errors import UsageError
 from gen.ir import Config, Issue
 from gen.k8s import ref_of
-from gen.reconcile.pipeline import Pipeline
 from gen.report.text import Locate, issue_line
 from gen.sources.manifests import Manifests, read
+from gen.sources.watch import ManifestDirectory
 from gen.store import Change, Store
 from gen.translate import Translator
+
+
+class Loaded(Struct, frozen=True):
+    """What manifests give: the model, what is wrong, and where things stand."""
+
+    config: Config
+    issues: tuple[Issue, ...]
+    locate: Locate
+
+
+def load_config(flags: Flags) -> Loaded:
+    """Read and translate.  Raises UsageError and InputError."""
+    settings = settings_of(flags, options_of(flags))
+    with progress("reading manifests"):
+        manifests = read_manifests(flags)
+    with progress("translating"):
+        store = Store()
+        touched = store.apply(Change(ref_of(item), item) for item in manifests.objects)
+        translation = Translator(settings).translate(store, touched, now=time.time())
+    return Loaded(translation.config, tuple(sorted(manifests.issues + translation.issues)), manifests.locate)
+
+
+def read_manifests(flags: Flags) -> Manifests:
+    """All that -f and its companions name.  Raises UsageError and InputError."""
+    if not flags.filename:
+        raise UsageError("there is nothing to read: give -f FILE, -f DIR, or -f - for stdin")
+    if flags.namespace and flags.all_namespaces:
+        raise UsageError("-n and -A exclude each other")
+    return read(flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector)
+
+
+def load_backend(flags: Flags) -> Backend:
+    """The backend that -b names, for work without a running proxy.  Raises UsageError."""
+    if not flags.backend:
+        raise UsageError("which proxy? give -b nginx, -b haproxy or -b envoy")
+    nowhere = Path("/nonexistent")
+    return load(flags.backend, placement_of(flags, state_dir=nowhere, runtime_dir=nowhere))
+
+
+def tell(issues: Iterable[Issue], locate: Locate) -> None:
+    """Print issues on stderr, one line each."""
+    for issue in issues:
+        click.echo(issue_line(issue, locate), err=True)
+
+
+def watched(flags: Flags) -> ManifestDirectory:
+    """The same input, as a source that goes on telling what changes."""
+    return ManifestDirectory(
+        flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector
+    )

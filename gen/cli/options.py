@@ -16,7 +16,19 @@ DEFAULTS: Mapping[str, Any] = asdict(Flags())
 TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 EPILOG = "Shared flags are also environment variables, GEN_<NAME>, and keys of the file that --config names."
-PORT = click.IntRange(1, 65535)
+
+
+class Port(click.ParamType):
+    """A number that can be a port."""
+
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number.  Raises click.BadParameter."""
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+            self.fail(f"{text!r} is not a port: expected 1 to 65535.", param, ctx)
+        return int(text)
 
 
 class Own(click.Option):
@@ -25,7 +37,9 @@ class Own(click.Option):
     def __init__(self, *names: str, **attributes: Any) -> None:
         long = max(names, key=len).partition("/")[0].lstrip("-")
         default = DEFAULTS[long.replace("-", "_")]
-        super().__init__(names, default=default, show_default=default not in ("", (), None, False), **attributes)
+        if default in ("", ()):
+            default = None
+        super().__init__(names, default=default, show_default=default not in (None, False), **attributes)
         self.key = long
 
 
@@ -147,8 +161,8 @@ MEANING: tuple[Flag, ...] = (
 )  # fmt: skip
 
 LISTEN: tuple[Flag, ...] = (
-    Flag("--http-port", type=PORT, metavar="PORT", help="Where the proxy listens for HTTP."),
-    Flag("--https-port", type=PORT, metavar="PORT", help="Where the proxy listens for HTTPS."),
+    Flag("--http-port", type=Port(), metavar="PORT", help="Where the proxy listens for HTTP."),
+    Flag("--https-port", type=Port(), metavar="PORT", help="Where the proxy listens for HTTPS."),
     ListFlag("--bind", metavar="ADDRESSES", help="The IP addresses at which the proxy listens."),
     ListFlag("--resolver", metavar="ADDRESSES", help="Name servers for the proxy, IP or IP:PORT."),
     Flag("--runtime-dir", metavar="DIR", type=click.Path(), help="Where the proxy's sockets and pid files are."),

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gen.errors import UsageError
 from gen.report.health import Health
+from gen.report.metrics import CONTENT_TYPE, Metrics
 
 Page = tuple[int, str, bytes]
 """Status, content type, body."""
@@ -16,12 +17,12 @@ TEXT = "text/plain; charset=utf-8"
 
 
 @asynccontextmanager
-async def serve(host: str, port: int, health: Health, metrics: Callable[[], Page]) -> AsyncIterator[None]:
+async def serve(host: str, port: int, health: Health, metrics: Metrics) -> AsyncIterator[None]:
     """Answer for as long as the block runs.  Raises UsageError when the port cannot be had."""
     pages: dict[str, Callable[[], Page]] = {
         "/healthz": lambda: (200, TEXT, b"ok\n"),
         "/readyz": lambda: (200 if health.is_ready else 503, TEXT, f"{health.sentence}\n".encode()),
-        "/metrics": metrics,
+        "/metrics": lambda: (200, CONTENT_TYPE, metrics.page()),
     }
 
     async def answer(request: web.BaseRequest) -> web.Response:

@@ -53,6 +53,7 @@ class Reconciler:
         self.source, self.build, self.backend, self.observe, self.timing = source, build, backend, observe, timing
         self.rollout = Rollout(backend, lambda plan, error: observe(Restored(plan, error)))
         self._inbox = Inbox()
+        self._issues: tuple[Issue, ...] = ()
         self._proxy_is_lost = True
         self._proxy_end: asyncio.Task[str] | None = None
         self._proxy_since = 0.0
@@ -180,7 +181,7 @@ class Reconciler:
             result, error = "held", str(reason)
         except Rejected as refusal:
             result, error = "rejected", refusal.output
-            self.observe(IssuesFound(built.issues + blamed(refusal)))
+            self.observe(IssuesFound(self._issues + blamed(refusal)))
         except ApplyError as failure:
             result, error = "failed", str(failure)
         self._schedule(result)
@@ -192,8 +193,8 @@ class Reconciler:
         guard.before_rendering(synced=self._inbox.synced)
         issues, changes = self._inbox.issues, self._inbox.take()
         built = await asyncio.to_thread(self.build, changes)
-        built = Built(built.bundle, tuple(sorted(issues + built.issues)), built.objects)
-        self.observe(IssuesFound(built.issues))
+        self._issues = tuple(sorted(issues + built.issues))
+        self.observe(IssuesFound(self._issues))
         return built
 
     def _schedule(self, result: Result) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -36,7 +37,7 @@ class Pipeline:
         """The bundle of all objects, these changes included."""
         self._touched |= self.store.apply(changes)
         if self._built is None or self._touched:
-            translation = self._translator.translate(self.store, self._touched)
+            translation = self._translator.translate(self.store, self._touched, now=time.time())
             config, unfit = fit(translation.config, self.backend.features)
             bundle = self.backend.render(config)
             self._built = Built(bundle, translation.issues + unfit, len(self.store))

@@ -1,0 +1,59 @@
+"""What `gen run` is made of: source, pipeline, backend, observers and the loop, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+
+from gen import __version__
+from gen.backend import load
+from gen.cli.fallback import fallback_certificate
+from gen.cli.flags import Flags
+from gen.cli.load import watched
+from gen.cli.settings import host_and_port, options_of, placement_of, settings_of, system_resolvers
+from gen.reconcile.admin import serve
+from gen.reconcile.backoff import Timing
+from gen.reconcile.loop import Reconciler
+from gen.reconcile.pipeline import Pipeline
+from gen.report.events import Event
+from gen.report.health import Health
+from gen.report.log import Log
+from gen.report.metrics import Metrics
+
+
+async def keep(flags: Flags, state: Path, runtime: Path) -> None:
+    """Run the loop, and beside it the HTTP server of gen itself, until a signal.  Raises UsageError."""
+    options = options_of(flags, runtime_dir=str(runtime), resolvers=system_resolvers())
+    settings = settings_of(flags, options, fallback_certificate(state, flags.profile))
+    backend = load(flags.backend, placement_of(flags, state_dir=state, runtime_dir=runtime))
+    source = watched(flags)
+    health, metrics, log = Health(), Metrics(flags.backend), Log(source.locate)
+
+    def observe(event: Event) -> None:
+        for observer in (health, metrics, log):
+            observer.observe(event)
+
+    loop = Reconciler(
+        source=source, build=Pipeline(settings, backend).build, backend=backend, observe=observe, timing=Timing()
+    )
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    listen_to_signals(stopping, hurry)
+    told = {"version": __version__, "backend": flags.backend, "proxy": flags.proxy, "state_dir": str(state)}
+    logging.getLogger("gen").info("gen starts", extra={"fields": told})
+    async with contextlib.AsyncExitStack() as stack:
+        if flags.admin:
+            await stack.enter_async_context(serve(*host_and_port("--admin", flags.admin), health, metrics))
+        await loop.run(stopping, hurry)
+
+
+def listen_to_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:
+    """The first SIGTERM or SIGINT ends the loop, the second one its patience."""
+
+    def end() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)

@@ -1,0 +1,43 @@
+"""`gen run`: the loop, kept alive until a signal ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+
+from gen.cli.flags import Flags
+from gen.cli.options import BACKEND, INPUT, LISTEN, LOOP, MEANING, PLACE, Command
+from gen.errors import UsageError
+
+
+def run(flags: Flags) -> int:
+    """Keep a proxy at what the manifests say.
+
+    SIGTERM or SIGINT ends it, and a managed proxy with it; a second one makes it hurry.
+    """
+    if not flags.filename or "-" in flags.filename:
+        raise UsageError("there is nothing to watch: give -f DIR")
+    if not flags.backend:
+        raise UsageError("which proxy? give -b nginx, -b haproxy or -b envoy")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    os.umask(0o077)
+    import asyncio
+
+    from gen.cli.keep import keep
+    from gen.cli.state import owned, runtime_directory, state_directory
+    from gen.report.log import set_up
+
+    set_up(flags.log_format, flags.log_level)
+    with owned(state_directory(flags.state_dir)) as state:
+        runtime = runtime_directory(flags.runtime_dir, state)
+        try:
+            asyncio.run(keep(flags, state, runtime))
+        finally:
+            with contextlib.suppress(OSError):
+                runtime.rmdir()
+    return 0
+
+
+COMMAND = Command("run", run, [BACKEND, *INPUT, *MEANING, *LISTEN, *PLACE, *LOOP])
