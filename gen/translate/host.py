@@ -83,13 +83,11 @@ class _Building:
         """The claims that count: where hosts are not shared, those in the namespace of the oldest."""
         if not claims or self._rules.shares_hosts:
             return claims
-        oldest = claims[0]
+        owner = claims[0].source.at("spec.rules")
         for claim in claims:
-            if claim.namespace != oldest.namespace:
-                self._conflict(
-                    claim.source.at("spec.rules"), oldest.source.at("spec.rules"), "HostConflict", self._shown
-                )
-        return [claim for claim in claims if claim.namespace == oldest.namespace]
+            if claim.namespace != owner.namespace:
+                self._conflict(claim.source.at("spec.rules"), owner, "HostConflict", self._shown)
+        return [claim for claim in claims if claim.namespace == owner.namespace]
 
     def _within_limit(self, claims: Iterable[Claim]) -> Sequence[Claim]:
         kept, count = [], 0

@@ -114,13 +114,11 @@ class _Checking:
         self._checked(values.name, self._namespace, "metadata.namespace")
         name = self._checked(values.name, self._item.metadata.name, "metadata.name")
         rules = self._rules()
-        default = (
-            self._path("prefix", "/", spec.default_backend, "spec.defaultBackend") if spec.default_backend else None
-        )
+        default = None
+        if spec.default_backend:
+            default = self._path("prefix", "/", spec.default_backend, "spec.defaultBackend")
         if default is None and not any(rules.values()):
-            self._say(
-                "spec.rules", "NoRules", "there is no path and no default backend, so nothing is served", "warning"
-            )
+            self._say("spec.rules", "NoRules", "there is neither a path nor a default backend", "warning")
         return Claim(
             self._namespace,
             name,

@@ -162,8 +162,6 @@ def _expired(certificates: Iterable[Certificate], now: float | None) -> Iterator
         return
     for found in certificates:
         if now > found.not_after:
-            yield Issue(
-                found.source, "CertExpired", "the certificate has expired; it is served all the same", "warning"
-            )
+            yield Issue(found.source, "CertExpired", "the certificate has expired; it is served", "warning")
         elif now < found.not_before:
             yield Issue(found.source, "CertNotYetValid", "the certificate is not valid yet; it is served", "warning")

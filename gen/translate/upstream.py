@@ -26,10 +26,8 @@ def default(settings: Settings, read: UnitReader, _: str) -> Result[str]:
     service = read.get(Service, namespace, name)
     ports = _tcp_ports(service) if service else []
     if not ports:
-        source = Source("Flag", "", "--default-backend-service")
-        return Result(
-            "", (Issue(source, "ServiceNotFound", f"Service {namespace}/{name} with a TCP port was not found"),)
-        )
+        message = f"Service {namespace}/{name} with a TCP port was not found"
+        return Result("", (Issue(Source("Flag", "", "--default-backend-service"), "ServiceNotFound", message),))
     return Result(f"{namespace}/{name}:{ports[0].port}")
 
 

@@ -56,8 +56,7 @@ ALIASES = {"whitelist-source-range": "allowlist-source-range", "limit-whitelist"
 
 _SECURITY = """
     allowlist-source-range denylist-source-range enable-modsecurity enable-owasp-core-rules limit-connections
-    limit-rate limit-rpm limit-rps modsecurity-transaction-id proxy-ssl-ciphers proxy-ssl-protocols
-    proxy-ssl-verify-depth ssl-ciphers
+    limit-rate limit-rpm limit-rps proxy-ssl-ciphers proxy-ssl-protocols proxy-ssl-verify-depth ssl-ciphers
 """
 SECURITY = frozenset((*_SECURITY.split(), *(name for name in RISKS if name.startswith("auth-"))))
 """Ignoring one of these would let more traffic in than its owner allows, so its routes are closed instead.
