@@ -164,12 +164,17 @@ class Daemon:
         return self._child.wait() if self._child else None
 
     async def stop(self, number: signal.Signals, *, patience: float) -> None:
-        """Ask it to end, then after `patience` seconds end its whole process group; nothing is left behind."""
-        with contextlib.suppress(ApplyError, TimeoutError):
-            self.send_signal(number)
-            await asyncio.wait_for(self.exited(), patience)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """Ask it to end, then after `patience` seconds end its whole process group; nothing is left behind.
+
+        Whoever cancels this wants that end at once.
+        """
+        try:
+            with contextlib.suppress(ApplyError, TimeoutError):
+                self.send_signal(number)
+                await asyncio.wait_for(self.exited(), patience)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         await self.exited()
 
 

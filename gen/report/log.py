@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from gen.backend import Bundle
 from gen.ir import Issue
 from gen.report.events import Attempt, Event, Fault, IssuesFound, ProxyGone, ProxyResumed, Restored, SourceFailed
 from gen.report.text import Locate, issue_line, nowhere, printable
@@ -40,8 +41,9 @@ class Log:
             self._tell_issues(frozenset(event.issues))
             return
         level, message, fields = describe(event)
-        debugged = isinstance(event, Fault) and LOGGER.isEnabledFor(logging.DEBUG)
-        LOGGER.log(level, message, extra={"fields": fields}, exc_info=event.error if debugged else None)
+        LOGGER.log(level, message, extra={"fields": fields})
+        if isinstance(event, Fault):
+            LOGGER.debug("where it came from", exc_info=event.error)
 
     def _tell_issues(self, issues: frozenset[Issue]) -> None:
         new, gone = sorted(issues - self._known), sorted(self._known - issues)
@@ -63,10 +65,10 @@ def describe(event: Event) -> tuple[int, str, Fields]:
             line = logging.WARNING, "back to the last accepted configuration", {"digest": event.plan.new.digest}
         case Restored():
             line = logging.ERROR, "no way back to the last accepted configuration", {"error": event.error}
-        case ProxyResumed(bundle=None):
-            line = logging.INFO, "there is no accepted configuration yet", {}
+        case ProxyResumed(bundle=Bundle() as bundle):
+            line = logging.INFO, "the proxy runs what it accepted last", {"digest": bundle.digest}
         case ProxyResumed():
-            line = logging.INFO, "the proxy runs what it accepted last", {"digest": event.bundle.digest}
+            line = logging.INFO, "there is no accepted configuration yet", {}
         case ProxyGone():
             line = logging.ERROR, "the proxy is not there", loss_fields(event)
         case SourceFailed():
@@ -145,7 +147,8 @@ def instant(record: logging.LogRecord) -> str:
 
 def quoted(value: object) -> str:
     """A value as one word, in quotes where it needs them."""
-    text = printable(str(value))
-    if text and not set(text) & set(' "=\\'):
+    text = str(value)
+    if text.isprintable() and text and not set(text) & set(' "=\\'):
         return text
-    return '"' + text.replace('"', '\\"') + '"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{printable(escaped)}"'
