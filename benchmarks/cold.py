@@ -1,0 +1,50 @@
+"""The cold path: from manifests to a directory, in a new process; beside it the proxy's own test of that directory."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from benchmarks.measure import Cost, cheapest
+
+GEN = str(Path(sys.executable).with_name("gen"))
+TESTS: Mapping[str, tuple[str, ...]] = {
+    "nginx": ("nginx", "-t", "-q", "-p", ".", "-c", "nginx.conf"),
+    "haproxy": ("haproxy", "-c", "-q", "-f", "haproxy.cfg"),
+    "envoy": ("envoy", "--mode", "validate", "-c", "envoy.json"),
+}
+"""The proxy's own test of a rendered directory, run in that directory."""
+
+
+class Cold(Struct, frozen=True):
+    """What `gen render` costs, and what the proxy's own test of its output costs."""
+
+    gen: Cost
+    proxy: Cost
+
+    @property
+    def ratio(self) -> float:
+        """CPU time of gen as a part of the proxy's."""
+        return self.gen.cpu / self.proxy.cpu
+
+
+def measure_cold(backend: str, manifests: Path, output: Path, runtime: Path, *, times: int) -> Cold:
+    """Render so many times into an empty directory, then let the proxy test it as often; the cheapest runs count."""
+    shutil.rmtree(output, ignore_errors=True)
+    version = {"nginx": "1.22.1", "haproxy": "2.6.12", "envoy": "1.40.0"}[backend]
+    command = [GEN, "render", "-b", backend, "-f", str(manifests), "-o", str(output), "--proxy-version", version]
+    rendered = cheapest([*command, "--runtime-dir", str(runtime)], times)
+    return Cold(rendered, cheapest([program(TESTS[backend][0]), *TESTS[backend][1:]], times, cwd=output))
+
+
+def program(name: str) -> str:
+    """Where a proxy is installed.  Raises FileNotFoundError."""
+    places = (str(Path(sys.executable).parent), "/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin")
+    found = next((path for place in places if (path := shutil.which(name, path=place))), None)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed")
+    return found
