@@ -52,12 +52,14 @@ def read_manifests(flags: Flags) -> Manifests:
     return read(flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector)
 
 
-def load_backend(flags: Flags) -> Backend:
-    """The backend that -b names, for work without a running proxy.  Raises UsageError."""
+def load_backend(flags: Flags, scratch: Path = Path("/nonexistent")) -> Backend:
+    """The backend that -b names, for work without a running proxy; a test of files needs a scratch directory.
+
+    Raises: UsageError.
+    """
     if not flags.backend:
         raise UsageError("which proxy? give -b nginx, -b haproxy or -b envoy")
-    nowhere = Path("/nonexistent")
-    return load(flags.backend, placement_of(flags, state_dir=nowhere, runtime_dir=nowhere))
+    return load(flags.backend, placement_of(flags, state_dir=scratch, runtime_dir=scratch / "run"))
 
 
 def tell(issues: Iterable[Issue], locate: Locate) -> None:

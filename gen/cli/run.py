@@ -22,7 +22,7 @@ def run(flags: Flags) -> int:
     if not flags.backend:
         raise UsageError("which proxy? give -b nginx, -b haproxy or -b envoy")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    os.umask(0o077)
+    os.umask(0o027)
     import asyncio
 
     from gen.cli.keep import keep

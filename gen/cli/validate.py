@@ -15,15 +15,16 @@ from gen.errors import InputError
 def validate(flags: Flags) -> int:
     """Let the proxy's own test judge a rendered directory."""
     import asyncio
+    import tempfile
 
     from gen.cli.load import load_backend
     from gen.cli.progress import progress
 
     bundle = read_bundle(Path(flags.directory))
-    backend = load_backend(flags)
-    with progress(f"testing {flags.directory}"):
+    with progress(f"testing {flags.directory}"), tempfile.TemporaryDirectory(prefix="gen-") as scratch:
+        backend = load_backend(flags, Path(scratch))
         asyncio.run(backend.validate(bundle))
-    click.echo(f"{flags.directory}: {backend.name} accepts it", err=True)
+    click.echo(f"{backend.name} accepts {flags.directory}", err=True)
     return 0
 
 
