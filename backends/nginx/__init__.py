@@ -1,0 +1,89 @@
+"""nginx (1.22 and later, the open source edition) as a proxy for gen.
+
+Without its binary rendering works as well: then it is for the version that is asked for, else for the oldest one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from backends.nginx import version
+from backends.nginx.render import Memory, render
+from gen.backend import Bundle, Placement, Plan, changed_files
+
+if TYPE_CHECKING:
+    from backends.nginx.control import Control
+    from gen.ir import Config
+
+
+def create(placement: Placement) -> Nginx:
+    """The backend for a placement."""
+    return Nginx(placement)
+
+
+class Nginx:
+    """See gen.backend.Backend."""
+
+    name = "nginx"
+    features = frozenset({"upstream_host", "regex", "weights", "dns"})
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+        self._memory = Memory()
+
+    @cached_property
+    def version(self) -> version.Version:
+        """The version to render for: as the placement says, else as the binary says, else the oldest."""
+        if self._placement.version:
+            return version.parse(self._placement.version)
+        binary = version.find_binary(self._placement.binary)
+        return version.detect(binary) if binary else version.FLOOR
+
+    @cached_property
+    def _control(self) -> Control:
+        from backends.nginx.control import Control
+
+        return Control(self._placement)
+
+    def render(self, config: Config) -> Bundle:
+        """The bundle for a Config.  Raises Rejected for a value that nginx cannot hold."""
+        return render(config, self.version, self._memory)
+
+    def plan(self, old: Bundle | None, new: Bundle) -> Plan:
+        """A reload for any difference: nginx reads its files only then."""
+        if old and old.digest == new.digest:
+            return Plan(old, new)
+        changed = changed_files(old, new)
+        return Plan(old, new, changed, reload=True, reason=reason(changed) if old else "nginx is not known to run")
+
+    async def validate(self, bundle: Bundle) -> None:
+        """Let the real nginx test the bundle."""
+        await self._control.validate(bundle)
+
+    async def resume(self) -> Bundle | None:
+        """Find a running nginx, or start one from the last accepted generation."""
+        return await self._control.resume()
+
+    async def apply(self, plan: Plan) -> None:
+        """Publish the generation, then start nginx or reload it once."""
+        await self._control.apply(plan)
+
+    async def confirm(self, plan: Plan) -> None:
+        """Wait until nginx itself reports the new digest."""
+        await self._control.confirm(plan)
+
+    async def exited(self) -> str:
+        """Return when the managed nginx has gone."""
+        return await self._control.exited()
+
+    async def close(self) -> None:
+        """Stop a managed nginx, leave an external one."""
+        await self._control.close()
+
+
+def reason(changed: tuple[str, ...]) -> str:
+    """Why there is a reload: how many files of each kind changed."""
+    kinds = Counter(path.partition("/")[0] for path in changed if path != "digest.conf")
+    return ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in sorted(kinds.items())) + " changed"

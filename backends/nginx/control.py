@@ -1,0 +1,114 @@
+"""A real nginx: test a configuration, make the master read it, and see that it did.
+
+Neither a signal nor `nginx -t` proves anything: with a busy port both succeed, and the old configuration stays.  So
+nginx itself has to report the digest, on new connections and several times in a row, because for about 100 ms after a
+reload old workers still accept.
+
+What clients notice of a reload: listening sockets stay open, so no connection is refused.  Requests under way are
+finished, and their answer says `Connection: close`.  A kept-alive connection without a request is closed; before
+1.27.4 at once, so a client that sends at that very moment finds it closed before any byte of an answer, and repeats
+the request on a new one as RFC 9112, 9.3.1 says.  From 1.27.4 on `keepalive_min_timeout` keeps such connections until
+their next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from backends.nginx import diagnosis
+from backends.nginx.master import External, Managed, Master, binary_of
+from backends.nginx.probe import ask_digest
+from gen.backend import Bundle, Placement, Plan
+from gen.errors import NotConfirmed, Rejected
+from gen.files import Generations
+from gen.process import run
+
+POLL_INTERVAL = 0.02
+ANSWERS_IN_A_ROW = 10  # over 200 ms, twice as long as nginx lets old workers accept
+ANSWER_TIMEOUT = 2.0
+
+
+def time_for(bundle: Bundle) -> float:
+    """Seconds that nginx may take to read a bundle; an idle machine needs a fiftieth of it."""
+    return 20.0 + sum(map(len, bundle.files.values())) / 100_000
+
+
+class Control:
+    """One nginx and the state directory that it reads."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+        self._generations = Generations(placement.state_dir.absolute())
+        configuration = self._generations.current_link / "nginx.conf"
+        managed = placement.mode == "managed"
+        self._master: Master = Managed(placement, configuration) if managed else External(placement)
+
+    async def validate(self, bundle: Bundle) -> None:
+        """Let `nginx -t` read a generation; nothing outside the state directory is touched."""
+        directory = await asyncio.to_thread(self._generations.write, bundle)
+        with tempfile.TemporaryDirectory(prefix=".test-", dir=directory.parent) as scratch:
+            argv = [
+                binary_of(self._placement),
+                "-t",
+                "-e",
+                "stderr",
+                "-p",
+                scratch,
+                "-c",
+                str(directory / "nginx.conf"),
+            ]
+            done = await run(argv, timeout=time_for(bundle))
+        if found := diagnosis.faults(done.returncode, done.output):
+            text = diagnosis.cut(found)
+            raise Rejected(text.replace(f"{directory}/", ""), diagnosis.blame(text, bundle, str(directory)))
+
+    async def resume(self) -> Bundle | None:
+        """The bundle that a running nginx reports, else one that is started from the last accepted generation."""
+        if self._master.adopt():
+            digest = await ask_digest(self._socket, timeout=ANSWER_TIMEOUT)
+            return self._generations.load(digest) if digest and self._generations.directory(digest).is_dir() else None
+        if not (accepted := self._generations.accepted()):
+            return None
+        bundle = await asyncio.to_thread(self._generations.load, accepted)
+        self._generations.publish(accepted)
+        await self._master.load()
+        await self._reported(bundle)
+        return bundle
+
+    async def apply(self, plan: Plan) -> None:
+        """Publish the new generation and make nginx read it."""
+        await asyncio.to_thread(self._generations.write, plan.new)
+        await asyncio.to_thread(self._generations.publish, plan.new.digest)
+        await self._master.load()
+
+    async def confirm(self, plan: Plan) -> None:
+        """Wait until nginx reports the new digest, then accept the generation."""
+        await self._reported(plan.new)
+        await asyncio.to_thread(self._generations.accept, plan.new.digest)
+
+    async def exited(self) -> str:
+        """Return when the managed nginx has gone."""
+        return await self._master.exited()
+
+    async def close(self) -> None:
+        """Stop a managed nginx, leave an external one."""
+        await self._master.close()
+
+    async def _reported(self, bundle: Bundle) -> None:
+        loop = asyncio.get_running_loop()
+        deadline, in_a_row, seen = loop.time() + time_for(bundle), 0, None
+        while in_a_row < ANSWERS_IN_A_ROW:
+            seen = await ask_digest(self._socket, timeout=ANSWER_TIMEOUT)
+            in_a_row = in_a_row + 1 if seen == bundle.digest else 0
+            if not in_a_row and (failure := self._master.failure()):
+                raise NotConfirmed(f"nginx did not load the new configuration: {failure}")
+            if loop.time() > deadline:
+                state = f"it still runs {seen}" if seen else "it does not answer"
+                raise NotConfirmed(f"nginx did not report {bundle.digest}, {state}; {self._master.complaints()}")
+            await asyncio.sleep(POLL_INTERVAL)
+
+    @property
+    def _socket(self) -> Path:
+        return self._placement.runtime_dir / "nginx.sock"

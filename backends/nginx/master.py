@@ -1,0 +1,222 @@
+"""The nginx master process: one that gen starts and supervises, or one beside it that takes a signal or a command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Protocol
+
+from backends.nginx import diagnosis
+from backends.nginx.version import find_binary
+from gen.backend import Placement
+from gen.errors import ApplyError, UsageError
+from gen.process import Daemon, run
+
+SOCKET_PATH_LIMIT = 107
+PATIENCE = 4.0
+COMMAND_TIMEOUT = 60.0
+LOG_TAIL = 64 * 1024
+
+
+class Master(Protocol):
+    """What the control of nginx needs of its master process."""
+
+    def adopt(self) -> bool:
+        """Whether it runs already, as far as can be told."""
+        ...
+
+    async def load(self) -> None:
+        """Make it read the published files: start it, or tell it once.  Raises ApplyError."""
+        ...
+
+    def failure(self) -> str:
+        """Why it will not come to run what it was told to load; empty while it still may."""
+        ...
+
+    def complaints(self) -> str:
+        """What it has said since it was told to load."""
+        ...
+
+    async def exited(self) -> str:
+        """Return when it has gone, with a description."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+def binary_of(placement: Placement) -> str:
+    """The nginx to run.  Raises UsageError where there is none."""
+    if not (found := find_binary(placement.binary)):
+        raise UsageError("there is no nginx on this machine; install it, or say where its binary is")
+    return found
+
+
+class Managed:
+    """An nginx that gen starts; it goes on without gen, and a later gen adopts it."""
+
+    def __init__(self, placement: Placement, configuration: Path) -> None:
+        self._placement = placement
+        self._configuration = configuration
+        self._log = configuration.parent.parent / "proxy.log"
+        self._record = self._log.with_name("proxy.json")
+        self._daemon: Daemon | None = None
+        self._started = asyncio.Event()
+        self._log_mark = 0
+
+    def adopt(self) -> bool:
+        """Whether the nginx that the record names still runs; it is ours from now on."""
+        self._take(Daemon.adopt(self._record))
+        return self._daemon is not None
+
+    async def load(self) -> None:
+        """Start nginx, or tell it to read its files again."""
+        self._log_mark = self._log.stat().st_size if self._log.exists() else 0
+        if self._daemon and self._daemon.is_alive:
+            self._daemon.send_signal(signal.SIGHUP)
+            return
+        if self._daemon:  # workers outlive a master that crashed, and go on listening
+            await self._daemon.stop(signal.SIGQUIT, patience=0)
+        self._take(self._start())
+
+    def failure(self) -> str:
+        """The words of a start or a reload that failed for good."""
+        if self._daemon and not self._daemon.is_alive:
+            return self.complaints() or "nginx has ended"
+        words = self.complaints()
+        return words if diagnosis.FATAL.search(words) else ""
+
+    def complaints(self) -> str:
+        """The lines of the log since the last start or reload by which nginx complains."""
+        try:
+            with self._log.open("rb") as file:
+                file.seek(self._log_mark)
+                text = file.read(LOG_TAIL).decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return diagnosis.cut(diagnosis.complaints(text))
+
+    async def exited(self) -> str:
+        """Wait for the end of nginx."""
+        await self._started.wait()
+        assert self._daemon is not None
+        status = await self._daemon.exited()
+        return f"nginx (pid {self._daemon.pid}) has ended" + ("" if status is None else f" with status {status}")
+
+    async def close(self) -> None:
+        """Stop nginx gracefully, then not so gracefully."""
+        if self._daemon:
+            await self._daemon.stop(signal.SIGQUIT, patience=PATIENCE)
+            for path in (self._record, self._socket, self._placement.runtime_dir / "nginx.pid"):
+                path.unlink(missing_ok=True)
+        self._daemon = None
+        self._started.clear()
+
+    @property
+    def _socket(self) -> Path:
+        return self._placement.runtime_dir / "nginx.sock"
+
+    def _take(self, daemon: Daemon | None) -> None:
+        self._daemon = daemon
+        if daemon:
+            self._started.set()
+
+    def _start(self) -> Daemon:
+        runtime_dir = self._placement.runtime_dir
+        if len(os.fsencode(self._socket)) > SOCKET_PATH_LIMIT:
+            raise UsageError(f"the path {self._socket} is too long for a socket; choose a shorter runtime directory")
+        try:
+            runtime_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
+            if os.geteuid() == 0:
+                runtime_dir.chmod(0o711)  # the workers of a root's nginx are nobody, and have temporary files there
+        except OSError as error:
+            raise ApplyError(f"cannot make {runtime_dir}: {error.strerror or error}") from error
+        remove_stale(self._socket)
+        # With a relative prefix the workers need no access to the directories above.
+        argv = [
+            binary_of(self._placement),
+            "-e",
+            "stderr",
+            "-p",
+            "./",
+            "-c",
+            str(self._configuration),
+            "-g",
+            "daemon off;",
+        ]
+        return Daemon.start(argv, log=self._log, record=self._record, cwd=runtime_dir)
+
+
+class External:
+    """An nginx that somebody else runs beside gen."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+
+    def adopt(self) -> bool:
+        """It runs, unless its answers say otherwise."""
+        return True
+
+    async def load(self) -> None:
+        """Run the reload command, or signal the master that the pid file names."""
+        if command := self._placement.reload_command:
+            done = await run(command, timeout=COMMAND_TIMEOUT)
+            if done.returncode != 0:
+                raise ApplyError(f"{command[0]} ended with status {done.returncode}: {done.output.strip()[:1000]}")
+        elif pid_file := self._placement.pid_file:
+            signal_master(pid_file)
+        else:
+            raise UsageError("an external nginx needs a pid file or a reload command")
+
+    def failure(self) -> str:
+        """Its log is not ours to read."""
+        return ""
+
+    def complaints(self) -> str:
+        """Its log is not ours to read."""
+        return "its own error log says why"
+
+    async def exited(self) -> str:
+        """Never: it is not ours to watch."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Leave it as it is."""
+
+
+def signal_master(pid_file: Path) -> None:
+    """Send SIGHUP to the nginx master that a pid file names.  Raises ApplyError when there is no such process."""
+    try:
+        pid = int(pid_file.read_text())
+        handle = os.pidfd_open(pid)
+    except (OSError, ValueError) as error:
+        raise ApplyError(f"{pid_file} names no process: {error}") from error
+    try:
+        if not Path("/proc", str(pid), "cmdline").read_bytes().startswith(b"nginx: master process"):
+            raise ApplyError(f"the process {pid} that {pid_file} names is no nginx master")
+        signal.pidfd_send_signal(handle, signal.SIGHUP)
+    except OSError as error:
+        raise ApplyError(f"cannot signal nginx, process {pid}: {error.strerror or error}") from error
+    finally:
+        os.close(handle)
+
+
+def remove_stale(path: Path) -> None:
+    """Remove the unix socket that a dead process left behind.  Raises ApplyError when somebody still listens there."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except OSError:
+            pass
+    raise ApplyError(f"another process listens at {path}; it must end before gen can start nginx")

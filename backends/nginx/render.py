@@ -1,0 +1,280 @@
+"""A Config as nginx configuration: pure, and no more work than what changed since the last time.
+
+nginx.conf              what holds for all: workers, timeouts, headers, upstream rules
+digest.conf             the location by which nginx reports what it runs
+listen.conf             addresses and ports; listen-default.conf is the same for the catch-all
+upstreams.conf          one group for each upstream that has endpoints
+hosts/NAME-ID.conf      one server for each host; default.conf is the catch-all
+certificates/NAME-ID    .crt and .key
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import jinja2
+from msgspec import Struct
+
+from backends.nginx import syntax
+from backends.nginx.routes import Location, Target, locations
+from backends.nginx.syntax import NOTHING, Word
+from backends.nginx.version import Version
+from gen.backend import Bundle, digest_of_files, object_name
+from gen.errors import BadValue, Rejected
+from gen.ir import CATCH_ALL, Certificate, Config, Endpoint, Forward, Host, Options, Source, Upstream
+
+HTTP2_DIRECTIVE: Version = (1, 25, 1)
+KEEPALIVE_MIN_TIMEOUT: Version = (1, 27, 4)
+KEEPALIVE_MIN_SECONDS = 10.0
+ROUTE_MARK = "    # "
+
+Lines = tuple[tuple[int, Source], ...]
+
+
+class Rendered(Struct, frozen=True):
+    """One host, upstream or certificate as text, and what that was made of: it holds for the very same alone.
+
+    Shape: `name` is that of its file or group; `origins` are (line, object); `variables` counts those it defines.
+    """
+
+    unit: object
+    context: object
+    name: Word
+    text: bytes = b""
+    origins: Lines = ()
+    target: Target = Target()
+    variables: int = 0
+
+
+class Memory:
+    """What the last rendering made; the next one takes from it what has not changed."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], Rendered] = {}
+        self._next: dict[tuple[str, str], Rendered] = {}
+
+    def recall(self, name: str, unit: Any, context: object, write: Callable[[Any, Any], Rendered]) -> Rendered:
+        """The unit as it was rendered last time, or rendered now."""
+        key = (type(unit).__name__, name)
+        found = self._last.get(key)
+        if found is None or found.unit is not unit or found.context != context:
+            found = write(unit, context)
+        self._next[key] = found
+        return found
+
+    def turn(self) -> None:
+        """Forget what this rendering had no use for."""
+        self._last, self._next = self._next, {}
+
+
+def render(config: Config, version: Version, memory: Memory | None = None) -> Bundle:
+    """The bundle for a Config.  Raises Rejected, with the object to blame, for a value that nginx cannot hold."""
+    memory = memory or Memory()
+    options, context = config.options, (zone_size(config.upstreams.values()), bool(config.options.resolvers))
+    groups = {name: memory.recall(name, it, context, group) for name, it in config.upstreams.items()}
+    certificates = {name: memory.recall(name, it, None, certificate) for name, it in config.certificates.items()}
+    servers = []
+    for host in config.hosts.values():
+        own = host.certificate or (options.default_certificate if host.name == CATCH_ALL else "")
+        targets = tuple((name, groups[name].target) for name in upstreams_of(host))
+        servers.append(memory.recall(host.name, host, (targets, certificates[own].name if own else NOTHING), server))
+    memory.turn()
+
+    upstreams_text, upstreams_origins = concatenated(groups.values())
+    files = {
+        "nginx.conf": main_file(config, version, sum(it.variables for it in servers)),
+        "listen.conf": listen_file(options, version, is_default=False),
+        "listen-default.conf": listen_file(options, version, is_default=True),
+        "upstreams.conf": upstreams_text,
+        **{f"hosts/{it.name}.conf": it.text for it in servers},
+    }
+    origins = {"upstreams.conf": upstreams_origins, **{f"hosts/{it.name}.conf": it.origins for it in servers}}
+    secrets = []
+    for name, it in certificates.items():
+        chain, key = f"certificates/{it.name}.crt", f"certificates/{it.name}.key"
+        files[chain], files[key] = config.certificates[name].chain, config.certificates[name].key
+        origins[chain] = origins[key] = it.origins
+        secrets.append(key)
+    digest = digest_of_files({**files, "digest.conf": digest_file(options, "")})
+    files["digest.conf"] = digest_file(options, digest)
+    return Bundle(dict(sorted(files.items())), digest, config, frozenset(secrets), origins)
+
+
+def upstreams_of(host: Host) -> Iterator[str]:
+    """The upstreams that the routes of a host name."""
+    for route in host.routes:
+        if isinstance(route.action, Forward):
+            for part in route.action.split:
+                yield part.upstream
+
+
+def concatenated(parts: Iterable[Rendered]) -> tuple[bytes, Lines]:
+    """The texts of several units one after the other, and where each begins."""
+    texts: list[bytes] = []
+    origins: list[tuple[int, Source]] = []
+    line = 1
+    for part in parts:
+        texts.append(part.text)
+        origins.extend((line + offset, source) for offset, source in part.origins)
+        line += part.text.count(b"\n")
+    return b"".join(texts), tuple(origins)
+
+
+# ------------------------------------------------------------------ units
+
+
+def group(upstream: Upstream, context: tuple[int, bool]) -> Rendered:
+    """The group of an upstream; one without endpoints has none, and neither has a name that nginx resolves."""
+    size, can_resolve = context
+    name = syntax.name(object_name(upstream.id))
+    try:
+        if upstream.dns:
+            target = Target(syntax.dns_target(upstream.dns), is_dns=True) if can_resolve else Target()
+            return Rendered(upstream, context, name, target=target)
+        peers = [(syntax.address(endpoint), endpoint.weight) for endpoint in live(upstream.endpoints)]
+    except BadValue as error:
+        raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
+    if not peers:
+        return Rendered(upstream, context, name)
+    text = macro("upstreams.conf", "upstream")(name, size, upstream.balance, peers).encode()
+    return Rendered(upstream, context, name, text, ((0, upstream.source),), Target(name))
+
+
+def live(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+    """The endpoints that get requests: those that drain only when there are no others."""
+    weighted = [endpoint for endpoint in endpoints if endpoint.weight > 0]
+    return [endpoint for endpoint in weighted if not endpoint.draining] or weighted
+
+
+def certificate(unit: Certificate, context: None) -> Rendered:
+    """The name and origin of a certificate; its bytes are its own."""
+    return Rendered(unit, context, syntax.name(object_name(unit.id)), origins=((1, unit.source),))
+
+
+def server(host: Host, context: tuple[tuple[tuple[str, Target], ...], Word]) -> Rendered:
+    """The server of a host."""
+    targets, own_certificate = context
+    try:
+        server_name = syntax.server_name(host.name)
+    except BadValue as error:
+        raise Rejected(f"host {host.name[:80]!r}: {error}", host.sources) from error
+    found = locations(host, dict(targets))
+    text = macro("host.conf", "server")(
+        listen=syntax.name("listen.conf" if host.name else "listen-default.conf"),
+        name=server_name,
+        certificate=own_certificate,
+        locations=found,
+        splits=(splits := [it.handler for it in found if it.handler.shares]),
+        may_not_resolve=any(it.handler.may_not_resolve for it in found),
+    )
+    own = ((1, host.sources[0]),) if host.sources else ()
+    return Rendered(
+        host, context, file_name(host), text.encode(), own + route_lines(text, found), variables=len(splits)
+    )
+
+
+def file_name(host: Host) -> Word:
+    """The name of the file of a host."""
+    if host.name == CATCH_ALL:
+        return syntax.name("default")
+    fields = ("wildcard", host.name[2:]) if host.is_wildcard else (host.name,)
+    return syntax.name(object_name(*fields))
+
+
+def route_lines(text: str, found: Sequence[Location]) -> Lines:
+    """The line at which each location begins, which is that of its comment."""
+    marks = (number for number, line in enumerate(text.split("\n"), 1) if line.startswith(ROUTE_MARK))
+    return tuple((number, it.source) for number, it in zip(marks, found, strict=False))
+
+
+# ------------------------------------------------------------------ files for all
+
+
+def main_file(config: Config, version: Version, variables: int) -> bytes:
+    """The file that nginx is started with."""
+    options = config.options
+    names = [name for name in config.hosts if name and not name.startswith("*.")]
+    return fill(
+        "nginx.conf",
+        workers=options.workers or syntax.name("auto"),
+        drain_timeout=syntax.seconds(options.drain_timeout),
+        names_hash_size=power_of_two(2 * len(names), least=512),
+        names_hash_bucket=bucket_size(names),
+        variables_hash_size=power_of_two(2 * variables, least=1024),
+        idle_timeout=syntax.seconds(options.idle_timeout),
+        keepalive_min_timeout=syntax.seconds(min(KEEPALIVE_MIN_SECONDS, options.idle_timeout)),
+        has_keepalive_min_timeout=version >= KEEPALIVE_MIN_TIMEOUT,
+        has_http2_directive=version >= HTTP2_DIRECTIVE,
+        body_limit=options.body_limit,
+        connect_timeout=syntax.seconds(options.connect_timeout),
+        read_timeout=syntax.seconds(options.read_timeout),
+        send_timeout=syntax.seconds(options.send_timeout),
+        tries=max(options.tries, 1),
+        resolvers=[syntax.resolver(address) for address in options.resolvers],
+    )
+
+
+def listen_file(options: Options, version: Version, *, is_default: bool) -> bytes:
+    """What every server listens on."""
+    return fill(
+        "listen.conf",
+        plain=[syntax.listen(address, options.http_port) for address in options.bind],
+        secure=[syntax.listen(address, options.https_port) for address in options.bind],
+        is_default=is_default,
+        has_http2_directive=version >= HTTP2_DIRECTIVE,
+    )
+
+
+def digest_file(options: Options, digest: str) -> bytes:
+    """The location that reports a digest on a unix socket."""
+    return fill(
+        "digest.conf", socket=syntax.literal(f"unix:{options.runtime_dir}/nginx.sock"), digest=syntax.value(digest)
+    )
+
+
+def bucket_size(names: Iterable[str]) -> int:
+    """Bytes of a bucket that holds the longest name, and enough others for a hash that is quick to build."""
+    longest = max(map(len, names), default=0)
+    return max(256, -(-(longest + 32) // 64) * 64)
+
+
+def zone_size(upstreams: Iterable[Upstream]) -> int:
+    """KiB of shared memory for all groups: nginx needs less than one for a group and for each of its servers."""
+    return power_of_two(sum(1 + len(upstream.endpoints) for upstream in upstreams), least=256)
+
+
+def power_of_two(number: int, *, least: int) -> int:
+    """The next power of two, so that sizes change seldom."""
+    return max(least, 1 << max(number - 1, 0).bit_length())
+
+
+# ------------------------------------------------------------------ templates
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The templates; they print nothing that no encoder wrote."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("backends.nginx"),
+        undefined=jinja2.StrictUndefined,
+        finalize=syntax.only_encoded,
+        autoescape=False,  # noqa: S701 that is for HTML; here `finalize` watches
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@cache
+def macro(template: str, name: str) -> Callable[..., str]:
+    """A macro of a template, which is much cheaper to call than a template."""
+    found: Callable[..., str] = getattr(templates().get_template(f"{template}.j2").module, name)
+    return found
+
+
+def fill(template: str, **values: object) -> bytes:
+    """A template as a file."""
+    return templates().get_template(f"{template}.j2").render(values).encode()

@@ -1,0 +1,215 @@
+r"""Everything that is written into nginx configuration goes through here: one encoder for each kind of position.
+
+nginx reads `"..."` as one word.  Inside it only `\` and `"` need an escape, and `\n` stands for a newline.  Whether `$`
+expands depends on the directive; a word for such a position writes `${gen_dollar}`, a variable that holds the sign.
+nginx refuses a word of 4 KiB, which would stop everybody's change, and quietly cuts a static location over 255 bytes,
+which then takes other people's paths.  So every encoder raises BadValue for what its position cannot hold.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from gen.errors import BadValue
+from gen.ir import DnsName, Endpoint, Match, Redirect, Source
+
+WORD_LIMIT = 4000
+LOCATION_LIMIT = 255
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f:]*:[0-9a-f:.]*")
+RESOLVER = re.compile(r"[0-9.]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
+OBJECT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*")
+KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+PATH_FIELD = re.compile(r"spec\.rules\[([0-9]+)\]\.http\.paths\[([0-9]+)\]")
+NAMED_GROUP = re.compile(r"\(\?(?:P?<(?![=!])|')")
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Word(str):
+    """Text in nginx's own syntax; the only text that a template may print."""
+
+    __slots__ = ()
+
+
+NOTHING = Word()
+REST = Word("*")
+
+
+def only_encoded(value: object) -> object:
+    """What jinja2 calls for every expression; raises TypeError for text that no encoder wrote."""
+    if type(value) is Word or type(value) is int:
+        return value
+    raise TypeError(f"a template printed {type(value).__name__} without an encoder: {str(value)[:80]!r}")
+
+
+def _escape(text: str) -> str:
+    if CONTROL.search(text):
+        raise BadValue("ControlChar", "control characters cannot be written")
+    try:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        size = len(escaped.encode())
+    except UnicodeEncodeError as error:
+        raise BadValue("NotUnicode", "expected text that UTF-8 can hold") from error
+    if size > WORD_LIMIT:
+        raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes, got {size}")
+    return escaped
+
+
+def _escape_variables(text: str) -> str:
+    escaped = _escape(text).replace("$", "${gen_dollar}")
+    if len(escaped.encode()) > WORD_LIMIT:
+        raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes once every $ is escaped")
+    return escaped
+
+
+def literal(text: str) -> Word:
+    """A word where nginx expands no variables: a file name, a server name, a pattern."""
+    return Word(f'"{_escape(text)}"')
+
+
+def value(text: str) -> Word:
+    """A word where nginx expands variables; none of the text is one."""
+    return Word(f'"{_escape_variables(text)}"')
+
+
+@lru_cache(maxsize=1024)
+def body(text: str) -> Word:
+    """The text of a `return`; it may have several lines, and an empty one keeps nginx's HTML page away."""
+    encoded = "\\n".join(_escape_variables(line) for line in text.split("\n")) or "$gen_nothing"
+    if len(encoded.encode()) > WORD_LIMIT:
+        raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes")
+    return Word(f'"{encoded}"')
+
+
+def prefix_location(path: str) -> Word:
+    """The argument of a `location` for a decoded path and all that it begins."""
+    if not path.startswith("/"):
+        raise BadValue("InvalidPath", "expected a path that begins with /")
+    if len(path.encode("utf-8", "replace")) > LOCATION_LIMIT:
+        raise BadValue("InvalidPath", f"expected a path of at most {LOCATION_LIMIT} bytes")
+    return literal(path)
+
+
+def exact_location(path: str) -> Word:
+    """The argument of a `location` for one decoded path."""
+    return Word(f"= {prefix_location(path)}")
+
+
+def exact_pattern(path: str) -> Word:
+    """The argument of a `location` that takes one path, in a host where patterns decide in order."""
+    return Word(f"~ {literal(f'^{re.escape(path)}' + chr(92) + 'z')}")
+
+
+def prefix_pattern(path: str) -> Word:
+    """The argument of a `location` that takes a path and what is below it, in a host where patterns decide in order."""
+    end = "" if path.endswith("/") else r"(?:/|\z)"
+    return Word(f"~ {literal(f'^{re.escape(path)}{end}')}")
+
+
+def regex_pattern(pattern: str) -> Word:
+    """The argument of a `location` for a user's regex: anchored at the start, case-insensitive."""
+    if NAMED_GROUP.search(pattern):
+        raise BadValue("InvalidPath", "expected a regular expression without named groups, which set variables")
+    return Word(f"~* {literal(f'^{pattern}')}")
+
+
+def server_name(name: str) -> Word:
+    """The argument of `server_name`: a host, `*.x` for exactly one label more than x, or "" for every other name."""
+    if not name:
+        return Word('"_"')
+    host = name.removeprefix("*.")
+    if len(name) > 253 or not HOST.fullmatch(host):
+        raise BadValue("InvalidHost", "expected a lower-case DNS name")
+    if host == name:
+        return literal(name)
+    return literal(rf"~^[^.]+\.{host.replace('.', chr(92) + '.')}$")
+
+
+def address(endpoint: Endpoint) -> Word:
+    """The argument of `server`: address and port."""
+    return Word(f"{ip(endpoint.address)}:{port(endpoint.port)}")
+
+
+def listen(address: str, number: int) -> Word:
+    """The first argument of `listen`."""
+    return Word(f"{ip(address)}:{port(number)}")
+
+
+def ip(text: str) -> Word:
+    """An IP address as it stands before a port."""
+    if not ADDRESS.fullmatch(text):
+        raise BadValue("AddressInvalid", f"expected an IP address, got {text[:50]!r}")
+    return Word(f"[{text}]" if ":" in text else text)
+
+
+def port(number: int) -> int:
+    """A port number."""
+    if type(number) is not int or not 0 < number < 65536:
+        raise BadValue("PortOutOfRange", "expected a port from 1 to 65535")
+    return number
+
+
+def resolver(text: str) -> Word:
+    """An argument of `resolver`: `IP` or `IP:port`."""
+    if RESOLVER.fullmatch(text):
+        return Word(text)
+    return ip(text)
+
+
+def dns_target(dns: DnsName) -> Word:
+    """A name and port for a variable that `proxy_pass` resolves."""
+    if len(dns.name) > 254 or not DNS_NAME.fullmatch(dns.name):
+        raise BadValue("InvalidHost", "expected a DNS name")
+    return Word(f"{dns.name}:{port(dns.port)}")
+
+
+def redirect(action: Redirect) -> Word:
+    """The URL of a `return`: an absolute one as it is, or that of the request with another path."""
+    if action.status not in REDIRECTS:
+        raise BadValue("InvalidStatus", f"expected one of {sorted(REDIRECTS)}, got {action.status}")
+    if action.url:
+        if not action.url.startswith(("http://", "https://")):
+            raise BadValue("InvalidUrl", "expected an absolute http or https URL")
+        return value(action.url)
+    path = _escape_variables(Match("exact", action.path).encoded)
+    return Word(f'"$scheme://$gen_host{path}$is_args$args"')
+
+
+def variable(text: str) -> Word:
+    """A variable of ours, with its $."""
+    return Word(f"${name(text)}")
+
+
+def name(text: str) -> Word:
+    """A name that we made ourselves: of a file, an upstream, a variable."""
+    if not OBJECT.fullmatch(text):
+        raise BadValue("BadName", f"expected a name of ours, got {text[:50]!r}")
+    return Word(text)
+
+
+def seconds(duration: float) -> Word:
+    """A time."""
+    milliseconds = max(round(duration * 1000), 0)
+    return Word(f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s")
+
+
+def percent(hundredths: int) -> Word:
+    """A share for `split_clients`, given in hundredths of a percent."""
+    return Word(f"{hundredths // 100}.{hundredths % 100:02d}%")
+
+
+def origin(source: Source) -> Word:
+    """A comment for the reviewer, made of names that passed the check of Kubernetes and nothing else."""
+    names = (source.namespace, source.name) if source.namespace else (source.name,)
+    if not source.kind.isalpha() or not source.kind.isascii() or not all(map(KUBERNETES_NAME.fullmatch, names)):
+        return Word("no object of its own")
+    place = ""
+    if found := PATH_FIELD.match(source.field):
+        place = f", rule {found[1]}, path {found[2]}"
+    elif source.field.startswith("spec.defaultBackend"):
+        place = ", default backend"
+    return Word(f"{source.kind} {'/'.join(names)}{place}")
