@@ -19,11 +19,10 @@ from yaml.events import (
     MappingStartEvent,
     ScalarEvent,
     SequenceEndEvent,
-    SequenceStartEvent,
     StreamEndEvent,
 )
 
-from gen.errors import BadValue
+from gen.sources.entries import BadText
 from gen.sources.scalars import Scalar, key_of, resolve
 
 MAX_DEPTH = 64
@@ -47,14 +46,6 @@ class Document(Struct, frozen=True):
 
     line: int
     value: object
-
-
-class BadText(BadValue):
-    """A text that cannot be read; `line` counts from 0 within the text."""
-
-    def __init__(self, code: str, message: str, line: int) -> None:
-        super().__init__(code, message)
-        self.line = line
 
 
 class Parser(Protocol):
