@@ -183,7 +183,7 @@ class _Checking:
         if foreign:
             more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
             message = f"no rule of this Ingress is for {foreign[0]}{more}, so the certificate is not used for it"
-            self._say(f"{field}.hosts", "TLSHostNotOwned", message, "warning")
+            self._say(f"{field}.hosts", "TLSHostNotOwned", message)
         return TlsClaim(hosts, f"{self._namespace}/{secret}" if secret else "", self._source.at(field))
 
     def _checked(self, parse: Callable[[A], B], value: A, field: str) -> B:

@@ -115,7 +115,7 @@ class _Resolving:
             return self._deny(source, "ExternalName Services are switched off")
         if place in seen:
             return self._deny(source, "it leads back to itself")
-        port = _external_port(service, wanted)
+        port = int(wanted) if seen else _external_port(service, wanted)
         if port is None:
             return self._fault("PortNotFound", f"Service {place} has no port {wanted}")
         target = (service.spec.external_name or "").removesuffix(".").lower()
