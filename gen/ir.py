@@ -17,6 +17,9 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from gen.policy import NO_POLICY as NO_POLICY
+from gen.policy import Policy as Policy
+
 Severity = Literal["error", "warning", "info"]
 MatchKind = Literal["exact", "prefix", "regex"]
 Balance = Literal["round_robin", "least_connections", "source_hash", "random"]
@@ -115,16 +118,6 @@ class Respond(Struct, frozen=True, gc=False, tag="respond"):
 
 
 Action = Forward | Redirect | Respond
-
-
-class Policy(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What happens to a request on its way; one optional field a feature, and a backend lists those it honours."""
-
-    upstream_host: str | None = None
-    """The Host header for the upstream; None keeps the client's."""
-
-
-NO_POLICY = Policy()
 
 
 class Route(Struct, frozen=True, gc=False):

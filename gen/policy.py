@@ -1,0 +1,338 @@
+"""What happens to a request on its way: one small value a feature, in no proxy's words.
+
+`Policy` (of a route) and `HostPolicy` (of a virtual host) have one optional field each; None or empty means that the
+feature is off.  gen.fit compares the fields that are set with the `features` of a backend.  Units as in gen.ir.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+# ------------------------------------------------------------------ text that holds values of the request
+
+
+class Variable(Struct, frozen=True, order=True):
+    """A value of the request, filled in by the proxy.
+
+    Shape: `name` is one of host (the Host header without port, lower case), http_host (as sent), scheme, uri (decoded
+    path), request_uri (raw, with query), args (the query), remote_addr, remote_user, request_method, request_id,
+    server_port; or `header`, `cookie`, `query` with the name in `argument`; or `capture` with the number of a regex
+    group in `argument`.
+    """
+
+    name: str
+    argument: str = ""
+
+
+Text = tuple[str | Variable, ...]
+"""Literal pieces and variables; () is the empty text."""
+
+
+# ------------------------------------------------------------------ who may pass
+
+
+class BasicAuth(Struct, frozen=True):
+    """HTTP basic (or digest) authentication.
+
+    Shape: `users` are (name, hash) in htpasswd's forms, sorted; nobody passes where it is empty.
+    """
+
+    realm: str
+    users: tuple[tuple[str, str], ...]
+    scheme: Literal["basic", "digest"] = "basic"
+
+    def __repr__(self) -> str:
+        return f"BasicAuth(realm={self.realm!r}, users={[name for name, _ in self.users]!r}, scheme={self.scheme!r})"
+
+
+class ExternalAuth(Struct, frozen=True):
+    """A sub-request decides: 2xx passes, 401 and 403 are passed on, anything else is 500.
+
+    Shape: `upstream` is where the sub-request goes, over TLS or not, with `host` as its Host header and `path` (with
+    query) as its target.  `signin` is where a 401 is redirected to (302), complete with its parameter; () passes the
+    401 on. `response_headers` are copied from the answer to the request for the upstream, replacing or clearing the
+    client's. `request_headers` are added to the sub-request.  `cache_key` () means no cache; `cache_valid` are
+    (statuses, seconds).
+    """
+
+    upstream: str
+    host: Text
+    path: Text
+    tls: bool = False
+    method: str = "GET"
+    signin: Text = ()
+    response_headers: tuple[str, ...] = ()
+    request_headers: tuple[tuple[str, Text], ...] = ()
+    request_redirect: Text = ()
+    always_set_cookie: bool = False
+    cache_key: Text = ()
+    cache_valid: tuple[tuple[tuple[int, ...], float], ...] = ()
+    keepalive: int = 0
+
+
+class RateLimit(Struct, frozen=True):
+    """At most `rate` requests in `period` seconds from one client address, `burst` more at once; beyond: `status`.
+
+    Shape: routes with the same `zone` share their buckets; the networks in `exempt` are never limited.
+    """
+
+    zone: str
+    rate: int
+    period: float
+    burst: int
+    status: int = 503
+    exempt: tuple[str, ...] = ()
+
+
+class ConnectionLimit(Struct, frozen=True):
+    """At most `most` requests at a time from one client address; beyond: `status`."""
+
+    zone: str
+    most: int
+    status: int = 503
+    exempt: tuple[str, ...] = ()
+
+
+class ClientCertificate(Struct, frozen=True):
+    """Certificates that clients of a host show.
+
+    Shape: `ca` and `crl` are PEM.  `verify`: on asks for a valid one (400 without), optional checks one that is
+    shown, unchecked only passes it on.  `match_subject` is a regex searched in the subject (403 without a match).
+    """
+
+    ca: bytes
+    crl: bytes = b""
+    verify: Literal["on", "optional", "unchecked"] = "on"
+    depth: int = 1
+    error_page: str = ""
+    pass_upstream: bool = False
+    match_subject: str = ""
+
+
+class Bandwidth(Struct, frozen=True):
+    """Bytes a second for one response, once `after` bytes have been sent at full speed."""
+
+    rate: int
+    after: int = 0
+
+
+# ------------------------------------------------------------------ what the request and the answer become
+
+
+class HttpsRedirect(Struct, frozen=True):
+    """Plain HTTP is redirected to the same URL on HTTPS.
+
+    Shape: `port` 0 leaves the port out; `keep_slash` False cuts one trailing slash, as ingress-nginx does.
+    """
+
+    status: int = 308
+    port: int = 0
+    keep_slash: bool = False
+
+
+class Cors(Struct, frozen=True):
+    """Cross-origin headers; any OPTIONS request of an allowed origin is answered with 204.
+
+    Shape: `origins` are `scheme://host[:port]`, where the host may begin with `*.` (one label); () means any,
+    answered as `*`.
+    """
+
+    origins: tuple[str, ...]
+    methods: str
+    headers: str
+    expose: str = ""
+    credentials: bool = True
+    max_age: int = 1728000
+
+
+class CookieRewrite(Struct, frozen=True):
+    """The Domain or Path of the upstream's cookies: `old` (exactly, or as a prefix for paths) becomes `new`."""
+
+    attribute: Literal["domain", "path"]
+    old: str
+    new: str
+
+
+class RedirectRewrite(Struct, frozen=True):
+    """A prefix `old` of the upstream's Location and Refresh becomes `new`."""
+
+    old: str
+    new: Text
+
+
+class Mirror(Struct, frozen=True):
+    """A copy of each request goes to another upstream, its answer is ignored."""
+
+    upstream: str
+    host: Text
+    path: Text
+    tls: bool = False
+    body: bool = True
+
+
+class ErrorPages(Struct, frozen=True):
+    """Answers with one of `statuses` are replaced by what `upstream` says, asked at "/" with `headers` and X-Code."""
+
+    statuses: tuple[int, ...]
+    upstream: str
+    headers: tuple[tuple[str, str], ...] = ()
+    intercept_upstream: bool = True
+
+
+# ------------------------------------------------------------------ how the upstream is reached
+
+
+class Timeouts(Struct, frozen=True):
+    """Seconds; None keeps the proxy-wide value."""
+
+    connect: float | None = None
+    read: float | None = None
+    send: float | None = None
+
+
+class Retries(Struct, frozen=True):
+    """When the next endpoint is tried.
+
+    Shape: `conditions` are nginx's words (error, timeout, invalid_header, http_502, non_idempotent, ...); () never.
+    """
+
+    conditions: tuple[str, ...]
+    tries: int = 3
+    timeout: float = 0.0
+
+
+class Affinity(Struct, frozen=True):
+    """A cookie keeps a client at its endpoint.
+
+    Shape: `path` is the cookie's; `secure` None means on HTTPS only; `expires`, `max_age` are seconds or None.
+    `persistent` never moves a client while its endpoint lives; else the cookie is hashed over the endpoints.
+    """
+
+    cookie: str = "INGRESSCOOKIE"
+    path: str = "/"
+    domain: str = ""
+    secure: bool | None = None
+    same_site: str = ""
+    conditional_same_site_none: bool = False
+    expires: int | None = None
+    max_age: int | None = None
+    persistent: bool = False
+    change_on_failure: bool = False
+
+
+class UpstreamTls(Struct, frozen=True):
+    """TLS to the upstream.
+
+    Shape: `ca`, `certificate` are ids in Config.certificates ("" none); `server_name` is verified and, when
+    `send_name`, sent.
+    """
+
+    verify: bool = False
+    verify_depth: int = 1
+    ca: str = ""
+    certificate: str = ""
+    server_name: str = ""
+    send_name: bool = False
+    protocols: tuple[str, ...] = ()
+    ciphers: str = ""
+
+
+class Canary(Struct, frozen=True):
+    """Another upstream for some requests; tried in the order header, cookie, weight.
+
+    Shape: `header_value` (exact) or `header_pattern` (regex, searched) replace the words always and never.
+    """
+
+    upstream: str
+    header: str = ""
+    header_value: str = ""
+    header_pattern: str = ""
+    cookie: str = ""
+    weight: int = 0
+    weight_total: int = 100
+    sticky: bool = True
+
+
+class Buffering(Struct, frozen=True):
+    """What is held back before it goes on; None keeps the default, sizes are bytes."""
+
+    request: bool | None = None
+    response: bool | None = None
+    request_memory: int | None = None
+    buffer_size: int | None = None
+    buffers: int | None = None
+    busy_size: int | None = None
+    file_size: int | None = None
+
+
+class FastCgi(Struct, frozen=True):
+    """FastCGI to the upstream; `params` may hold variables."""
+
+    index: str = ""
+    params: tuple[tuple[str, Text], ...] = ()
+
+
+# ------------------------------------------------------------------ the whole
+
+
+class Policy(Struct, frozen=True, omit_defaults=True):
+    """What happens to the requests of a route; None: nothing special."""
+
+    allow: tuple[str, ...] | None = None
+    """Networks that may pass (403 for the rest)."""
+    deny: tuple[str, ...] | None = None
+    """Networks that may not pass (403); they count before `allow`."""
+    auth_basic: BasicAuth | None = None
+    auth_external: ExternalAuth | None = None
+    satisfy_any: bool | None = None
+    """True: one of networks, basic and external authentication is enough."""
+    rate_limits: tuple[RateLimit, ...] | None = None
+    connection_limit: ConnectionLimit | None = None
+
+    https_redirect: HttpsRedirect | None = None
+    cors: Cors | None = None
+    rewrite: Text | None = None
+    """The path for the upstream; its captures are those of the route's regex.  The query stays."""
+    forwarded_prefix: Text | None = None
+    """X-Forwarded-Prefix for the upstream."""
+    upstream_host: str | None = None
+    """The Host header for the upstream; None keeps the client's."""
+    request_headers: tuple[tuple[str, Text], ...] | None = None
+    response_headers: tuple[tuple[str, str], ...] | None = None
+    cookie_rewrites: tuple[CookieRewrite, ...] | None = None
+    redirect_rewrites: tuple[RedirectRewrite, ...] | None = None
+    error_pages: ErrorPages | None = None
+    mirror: Mirror | None = None
+
+    canary: Canary | None = None
+    affinity: Affinity | None = None
+    hash_by: Text | None = None
+    """Consistent hashing over the endpoints by this text."""
+    protocol: Literal["https", "grpc", "grpcs", "fcgi", "as_client"] | None = None
+    """What the upstream speaks; None is HTTP/1.1."""
+    upstream_tls: UpstreamTls | None = None
+    fastcgi: FastCgi | None = None
+    timeouts: Timeouts | None = None
+    retries: Retries | None = None
+
+    body_limit: int | None = None
+    """Bytes of a request body (413 beyond); 0 is unlimited."""
+    buffering: Buffering | None = None
+    bandwidth: Bandwidth | None = None
+    access_log: bool | None = None
+
+
+NO_POLICY = Policy()
+
+
+class HostPolicy(Struct, frozen=True, omit_defaults=True):
+    """What holds for all requests of a host."""
+
+    client_certificate: ClientCertificate | None = None
+    ciphers: str | None = None
+    prefer_server_ciphers: bool | None = None
+
+
+NO_HOST_POLICY = HostPolicy()
