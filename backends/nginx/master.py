@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -69,9 +70,10 @@ class Managed:
         self._log_mark = 0
 
     def adopt(self) -> bool:
-        """Whether the nginx that the record names still runs; it is ours from now on."""
-        self._take(Daemon.adopt(self._record))
-        return self._daemon is not None
+        """Whether our nginx runs, or the one that the record names, which is ours from now on."""
+        if not self._daemon:
+            self._take(Daemon.adopt(self._record))
+        return bool(self._daemon and self._daemon.is_alive)
 
     async def load(self) -> None:
         """Start nginx, or tell it to read its files again."""
@@ -111,8 +113,11 @@ class Managed:
         """Stop nginx gracefully, then not so gracefully."""
         if self._daemon:
             await self._daemon.stop(signal.SIGQUIT, patience=PATIENCE)
-            for path in (self._record, self._socket, self._placement.runtime_dir / "nginx.pid"):
-                path.unlink(missing_ok=True)
+            self._record.unlink(missing_ok=True)
+            for path in self._placement.runtime_dir.glob("*_temp"):
+                shutil.rmtree(path, ignore_errors=True)
+            for name in ("nginx.sock", "nginx.pid"):
+                (self._placement.runtime_dir / name).unlink(missing_ok=True)
         self._daemon = None
         self._started.clear()
 

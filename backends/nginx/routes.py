@@ -17,6 +17,10 @@ from gen.errors import BadValue, Rejected
 from gen.ir import Host, Redirect, Respond, Route, Source
 
 
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""The statuses for which `return` takes a URL."""
+
+
 class Target(Struct, frozen=True):
     """What `proxy_pass` is given for an upstream.
 
@@ -30,12 +34,14 @@ class Target(Struct, frozen=True):
 class Handler(Struct, frozen=True):
     """What a location does with a request.
 
-    Shape: with `status` it answers by itself, with `text` as the body or the URL.  Else it proxies to `target`, which
-    is a variable where `resolved` (a name) or `shares` (a split) give it its value.
+    Shape: with `status` it answers by itself: `text` is the body, or the URL for a status that nginx knows as a
+    redirect; for others the URL is `location`.  Else it proxies to `target`, which is a variable where `resolved` (a
+    name) or `shares` (a split) give it its value.
     """
 
     status: int = 0
     text: Word = NOTHING
+    location: Word = NOTHING
     target: Word = NOTHING
     upstream_host: Word = NOTHING
     resolved: Word = NOTHING
@@ -144,7 +150,8 @@ def handler(host: Host, route: Route, targets: Mapping[str, Target]) -> Handler:
     if isinstance(action, Respond):
         return Handler(action.status, syntax.body(action.body))
     if isinstance(action, Redirect):
-        return Handler(action.status, syntax.redirect(action))
+        url = syntax.redirect(action)
+        return Handler(action.status, url) if action.status in REDIRECTS else Handler(action.status, location=url)
     return proxy(host, route, [(targets[part.upstream], part.weight) for part in action.split if part.weight > 0])
 
 

@@ -26,7 +26,6 @@ OBJECT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*")
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 PATH_FIELD = re.compile(r"spec\.rules\[([0-9]+)\]\.http\.paths\[([0-9]+)\]")
 NAMED_GROUP = re.compile(r"\(\?(?:P?<(?![=!])|')")
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Word(str):
@@ -78,8 +77,9 @@ def value(text: str) -> Word:
 
 @lru_cache(maxsize=1024)
 def body(text: str) -> Word:
-    """The text of a `return`; it may have several lines, and an empty one keeps nginx's HTML page away."""
-    encoded = "\\n".join(_escape_variables(line) for line in text.split("\n")) or "$gen_nothing"
+    """The text of a `return`, with lines and tabs; an empty one keeps nginx's HTML page away."""
+    lines = ("\\t".join(map(_escape_variables, line.split("\t"))) for line in text.split("\n"))
+    encoded = "\\n".join(lines) or "$gen_nothing"
     if len(encoded.encode()) > WORD_LIMIT:
         raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes")
     return Word(f'"{encoded}"')
@@ -169,8 +169,8 @@ def dns_target(dns: DnsName) -> Word:
 
 def redirect(action: Redirect) -> Word:
     """The URL of a `return`: an absolute one as it is, or that of the request with another path."""
-    if action.status not in REDIRECTS:
-        raise BadValue("InvalidStatus", f"expected one of {sorted(REDIRECTS)}, got {action.status}")
+    if action.status not in range(300, 309):
+        raise BadValue("InvalidStatus", f"expected a status from 300 to 308, got {action.status}")
     if action.url:
         if not action.url.startswith(("http://", "https://")):
             raise BadValue("InvalidUrl", "expected an absolute http or https URL")
