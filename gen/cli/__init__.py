@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -51,10 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     try:
         status = gen.main(arguments, prog_name="gen", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    except SystemExit as end:  # with a status, it is what click makes of a reader that went away
+        return BROKEN_PIPE if end.code else 0
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception as error:

@@ -12,7 +12,6 @@ from gen import __version__
 from gen.backend import load
 from gen.cli.fallback import fallback_certificate
 from gen.cli.flags import Flags
-from gen.cli.load import watched
 from gen.cli.settings import host_and_port, options_of, placement_of, settings_of, system_resolvers
 from gen.reconcile.admin import serve
 from gen.reconcile.backoff import Timing
@@ -22,6 +21,7 @@ from gen.report.events import Event
 from gen.report.health import Health
 from gen.report.log import Log
 from gen.report.metrics import Metrics
+from gen.sources.watch import ManifestDirectory
 
 
 async def keep(flags: Flags, state: Path, runtime: Path) -> None:
@@ -29,7 +29,9 @@ async def keep(flags: Flags, state: Path, runtime: Path) -> None:
     options = options_of(flags, runtime_dir=str(runtime), resolvers=system_resolvers())
     settings = settings_of(flags, options, fallback_certificate(state, flags.profile))
     backend = load(flags.backend, placement_of(flags, state_dir=state, runtime_dir=runtime))
-    source = watched(flags)
+    source = ManifestDirectory(
+        flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector
+    )
     health, metrics, log = Health(), Metrics(flags.backend), Log(source.locate)
 
     def observe(event: Event) -> None:

@@ -13,12 +13,10 @@ from gen.backend import Backend, load
 from gen.cli.flags import Flags
 from gen.cli.progress import progress
 from gen.cli.settings import options_of, placement_of, settings_of
-from gen.errors import UsageError
+from gen.errors import InputError, UsageError
 from gen.ir import Config, Issue
-from gen.k8s import ref_of
 from gen.report.text import Locate, issue_line
 from gen.sources.manifests import Manifests, read
-from gen.sources.watch import ManifestDirectory
 from gen.store import Change, Store
 from gen.translate import Translator
 
@@ -38,7 +36,7 @@ def load_config(flags: Flags) -> Loaded:
         manifests = read_manifests(flags)
     with progress("translating"):
         store = Store()
-        touched = store.apply(Change(ref_of(item), item) for item in manifests.objects)
+        touched = store.apply(Change(ref, item) for ref, item in manifests.objects.items())
         translation = Translator(settings).translate(store, touched, now=time.time())
     return Loaded(translation.config, tuple(sorted(manifests.issues + translation.issues)), manifests.locate)
 
@@ -50,6 +48,13 @@ def read_manifests(flags: Flags) -> Manifests:
     if flags.namespace and flags.all_namespaces:
         raise UsageError("-n and -A exclude each other")
     return read(flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector)
+
+
+def require_whole(issues: Iterable[Issue]) -> None:
+    """Raises InputError when some of the input is not even an object, so that nobody takes a part for the whole."""
+    broken = sum(issue.severity == "error" and not issue.source.kind for issue in issues)
+    if broken:
+        raise InputError(f"{broken} part{'s' if broken > 1 else ''} of the input cannot be read: nothing is rendered")
 
 
 def load_backend(flags: Flags, scratch: Path = Path("/nonexistent")) -> Backend:
@@ -66,10 +71,3 @@ def tell(issues: Iterable[Issue], locate: Locate) -> None:
     """Print issues on stderr, one line each."""
     for issue in issues:
         click.echo(issue_line(issue, locate), err=True)
-
-
-def watched(flags: Flags) -> ManifestDirectory:
-    """The same input, as a source that goes on telling what changes."""
-    return ManifestDirectory(
-        flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector
-    )

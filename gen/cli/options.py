@@ -18,17 +18,12 @@ FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 EPILOG = "Shared flags are also environment variables, GEN_<NAME>, and keys of the file that --config names."
 
 
-class Port(click.ParamType):
-    """A number that can be a port."""
-
-    name = "port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number.  Raises click.BadParameter."""
-        text = str(value)
-        if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-            self.fail(f"{text!r} is not a port: expected 1 to 65535.", param, ctx)
-        return int(text)
+def port(value: object) -> int:
+    """A number that can be a port.  Raises click.BadParameter."""
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise click.BadParameter(f"{text!r} is not a port: expected 1 to 65535.")
+    return int(text)
 
 
 class Own(click.Option):
@@ -161,8 +156,8 @@ MEANING: tuple[Flag, ...] = (
 )  # fmt: skip
 
 LISTEN: tuple[Flag, ...] = (
-    Flag("--http-port", type=Port(), metavar="PORT", help="Where the proxy listens for HTTP."),
-    Flag("--https-port", type=Port(), metavar="PORT", help="Where the proxy listens for HTTPS."),
+    Flag("--http-port", type=port, metavar="PORT", help="Where the proxy listens for HTTP."),
+    Flag("--https-port", type=port, metavar="PORT", help="Where the proxy listens for HTTPS."),
     ListFlag("--bind", metavar="ADDRESSES", help="The IP addresses at which the proxy listens."),
     ListFlag("--resolver", metavar="ADDRESSES", help="Name servers for the proxy, IP or IP:PORT."),
     Flag("--runtime-dir", metavar="DIR", type=click.Path(), help="Where the proxy's sockets and pid files are."),

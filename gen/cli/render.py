@@ -15,7 +15,7 @@ def render(flags: Flags) -> int:
 
     Issues go to stderr.  With --check nothing is written: the files that differ are named, and the exit status is 1.
     """
-    from gen.cli.load import load_backend, load_config, tell
+    from gen.cli.load import load_backend, load_config, require_whole, tell
     from gen.cli.output import as_text, write_directory
     from gen.cli.progress import progress
     from gen.files import differing_files
@@ -27,6 +27,7 @@ def render(flags: Flags) -> int:
     with progress("rendering"):
         bundle = backend.render(config)
     tell(sorted({*loaded.issues, *unfit}), loaded.locate)
+    require_whole(loaded.issues)
     if flags.check:
         differing = differing_files(Path(flags.check), bundle.files)
         click.echo("".join(f"{path}\n" for path in differing), nl=False)

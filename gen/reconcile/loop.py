@@ -51,7 +51,9 @@ class Reconciler:
         timing: Timing,
     ) -> None:
         self.source, self.build, self.backend, self.observe, self.timing = source, build, backend, observe, timing
-        self.rollout = Rollout(backend, lambda plan, error: observe(Restored(plan, error)))
+        self.rollout = Rollout(
+            backend, confirmed=self._watch, restored=lambda plan, error: observe(Restored(plan, error))
+        )
         self._inbox = Inbox()
         self._issues: tuple[Issue, ...] = ()
         self._proxy_is_lost = True
@@ -138,12 +140,10 @@ class Reconciler:
             self._lose(str(error))
             return
         self._proxy_is_lost = False
-        if bundle:
-            self._watch()
         self.observe(ProxyResumed(bundle))
 
     def _watch(self) -> None:
-        """The proxy runs: from now on its end matters."""
+        """The proxy is alive: from now on its end matters."""
         self._proxy_is_lost = False
         if self._proxy_end is None or self._proxy_end.done():
             self._proxy_end = asyncio.create_task(self.backend.exited())
@@ -199,8 +199,6 @@ class Reconciler:
 
     def _schedule(self, result: Result) -> None:
         """What was refused waits for other input; what failed is tried again."""
-        if self.rollout.running:
-            self._watch()
         if result == "failed":
             self._retry_in(self._apply_backoff.next())
         if result == "applied":

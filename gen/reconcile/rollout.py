@@ -14,11 +14,14 @@ class Rollout:
     """What the proxy runs, as far as is known, and how it gets to something else.
 
     Shape: `running` is None when that is not known; `accepted` is what the proxy confirmed last; `is_settled` is clear
-    while a change is on its way and must not be left half done.
+    while a change is on its way and must not be left half done.  `confirmed` is called each time that the proxy has
+    just proved to be alive, `restored` after each way back, with the error if there was one.
     """
 
-    def __init__(self, backend: Backend, restored: Callable[[Plan, str], None]) -> None:
-        self.backend, self._restored = backend, restored
+    def __init__(
+        self, backend: Backend, *, confirmed: Callable[[], None], restored: Callable[[Plan, str], None]
+    ) -> None:
+        self.backend, self._confirmed, self._restored = backend, confirmed, restored
         self.running: Bundle | None = None
         self.accepted: Bundle | None = None
         self.is_settled = asyncio.Event()
@@ -30,6 +33,8 @@ class Rollout:
         self.running = await self.backend.resume()
         if self.running and not (self.accepted and self.accepted.digest == self.running.digest):
             self.accepted = self.running
+        if self.running:
+            self._confirmed()
         return self.running
 
     async def plan(self, bundle: Bundle, *, objects: int) -> Plan:
@@ -60,6 +65,7 @@ class Rollout:
             await self.backend.apply(plan)
         await self.backend.confirm(plan)
         self.running = self.accepted = plan.new
+        self._confirmed()
 
     async def _restore(self, failed: Bundle) -> None:
         """Back to the last accepted bundle, as far as there is one."""

@@ -14,8 +14,12 @@ from gen.errors import UsageError
 def parse(*arguments: str) -> Flags:
     """What a command with all shared flags gets."""
     seen: list[Flags] = []
-    command = Command("probe", lambda flags: seen.append(flags) or 0, [*INPUT, *MEANING, *LISTEN, *PLACE, *LOOP])
-    command.main(list(arguments), standalone_mode=False)
+
+    def probe(flags: Flags) -> int:
+        seen.append(flags)
+        return 0
+
+    Command("probe", probe, [*INPUT, *MEANING, *LISTEN, *PLACE, *LOOP]).main(list(arguments), standalone_mode=False)
     return seen[0]
 
 

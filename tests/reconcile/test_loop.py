@@ -218,6 +218,21 @@ async def test_dead_proxy_that_cannot_be_started_gets_the_configuration_anew() -
     assert [loss.description for loss in losses] == ["it crashed", "cannot start", "cannot start"]
 
 
+async def test_proxy_that_dies_during_a_refused_change_is_started_again() -> None:
+    proxy, source = FakeProxy(), FakeSource()
+    async with Running(proxy, source) as running:
+        source.put("1")
+        await running.until(lambda: serves(running, "a=1"))
+        gate = proxy.gate("validate")
+        proxy.fail("validate", Rejected("no"))
+        source.put("2")
+        await running.until(lambda: proxy.count("validate") == 2)
+        proxy.death.set()
+        await running.until(lambda: proxy.serving is None)
+        gate.set()
+        await running.until(lambda: proxy.count("resume") == 2)
+
+
 async def test_proxy_that_keeps_dying_is_started_ever_later() -> None:
     proxy, source = FakeProxy(), FakeSource()
     async with Running(proxy, source) as running:
