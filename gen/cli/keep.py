@@ -21,7 +21,7 @@ from gen.report.events import Event
 from gen.report.health import Health
 from gen.report.log import Log
 from gen.report.metrics import Metrics
-from gen.sources.watch import ManifestDirectory
+from gen.sources.directory import ManifestDirectory
 
 
 async def keep(flags: Flags, state: Path, runtime: Path) -> None:

@@ -97,7 +97,7 @@ def test_same_input_same_bytes_in_another_process_and_place(tmp_path: Path) -> N
         env = {"PYTHONHASHSEED": seed, "TZ": ("UTC", "Asia/Tokyo")[number], "HOME": str(folder)}
         assert gen("render", "-b", "nginx", "-f", SHOP, "-o", folder, env=env).returncode == 0
         outputs.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
-        outputs.append({"": gen("render", "-b", "nginx", "-f", SHOP, env=env).stdout.encode()})
+        outputs.append({Path(): gen("render", "-b", "nginx", "-f", SHOP, env=env).stdout.encode()})
     assert outputs[:2] == outputs[2:]
 
 
