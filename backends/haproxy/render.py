@@ -27,7 +27,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._hosts: dict[str, tuple[Host, HostRows]] = {}
-        self._sections: dict[Encoded, tuple[Subject, Section]] = {}
+        self._sections: dict[Encoded, tuple[Subject, Source, Section]] = {}
 
     def render(self, config: Config) -> Bundle:
         """The bundle of a Config.  Raises Rejected, with the object to blame, for what cannot be written."""
@@ -66,8 +66,11 @@ class Renderer:
         for name in sorted(targets):
             target, known = targets[name], kept.get(name)
             subject = config.upstreams[target.action] if isinstance(target.action, str) else target.action
-            self._sections[name] = known if known and known[0] is subject else (subject, section(target, subject))
-        return [made for _, made in self._sections.values()]
+            if known and known[0] is subject and known[1] == target.source:
+                self._sections[name] = known
+            else:
+                self._sections[name] = (subject, target.source, section(target, subject))
+        return [made for _, _, made in self._sections.values()]
 
 
 def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:

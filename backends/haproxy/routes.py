@@ -18,7 +18,6 @@ from msgspec import Struct
 
 from backends.haproxy import syntax
 from backends.haproxy.syntax import Encoded
-from gen.backend import object_name
 from gen.errors import BadValue, Rejected
 from gen.ir import Forward, Host, Match, Policy, Redirect, Respond, Route, Source
 
@@ -50,23 +49,28 @@ class HostRows(Struct, frozen=True):
 def rows_of(host: Host) -> HostRows:
     """The rows of one host.  Raises Rejected, with the route to blame, for what cannot be written."""
     site = syntax.host(host.name or "*")
-    below = syntax.deferred(site) if any(r.match.kind == "regex" for r in host.routes) else site
+    below = syntax.deferred(site) if any(route.match.kind == "regex" for route in host.routes) else site
     routes: dict[Encoded, Row] = {}
     regexes: list[Row] = []
     splits: dict[Encoded, tuple[Row, ...]] = {}
     targets: list[Target] = []
     for route in host.routes:
         try:
+            keys = [key for key in keys_of(route.match, site, below) if key not in routes]
+            if not keys:
+                continue  # routes before it take all that it would take
             parts = targets_of(route)
-            value = parts[0][0].name if len(parts) == 1 else split_name(parts)
+            value = parts[0][0].name
             if len(parts) > 1:
+                value = syntax.split(*(f"{target.name}={weight}" for target, weight in parts))
                 splits[value] = tuple(split_rows(value, parts))
-            if route.match.kind == "regex":
-                regexes.append((syntax.row(syntax.regex(site, route.match.path), value), route.source))
-            for key in keys_of(route.match, site, below):
-                routes.setdefault(key, (syntax.row(key, value), route.source))
+            rows = [(key, (syntax.row(key, value), route.source)) for key in keys]
         except BadValue as error:
-            raise Rejected(f"{route.source}: {error}", (route.source,)) from error
+            raise refusal(route.source, error) from error
+        if route.match.kind == "regex":
+            regexes.extend(row for _, row in rows)
+        else:
+            routes.update(rows)
         targets.extend(target for target, _ in parts)
     return HostRows(
         exact=() if host.is_wildcard or not host.name else (name_row(host, site),),
@@ -78,14 +82,20 @@ def rows_of(host: Host) -> HostRows:
     )
 
 
+def refusal(source: Source, error: BadValue) -> Rejected:
+    """What to raise when a value of an object cannot be written."""
+    return Rejected(f"{source}: {error}", (source,))
+
+
 def name_row(host: Host, site: Encoded) -> Row:
     """The row that finds a host by its name, a wildcard by what follows its first label."""
     return syntax.row(syntax.parent(site), site), host.sources[0] if host.sources else NOBODY
 
 
 def keys_of(match: Match, site: Encoded, below: Encoded) -> Iterator[Encoded]:
-    """The keys of the route map that stand for a match; none for a regex."""
+    """The keys of the maps that stand for a match."""
     if match.kind == "regex":
+        yield syntax.regex(site, match.path)
         return
     path = syntax.path(match.path)
     if match.kind == "prefix":
@@ -105,23 +115,18 @@ def targets_of(route: Route) -> list[tuple[Target, int]]:
 def target(action: str | Redirect | Respond, route: Route) -> Target:
     """The backend for an action under the policy of a route; equal ones have one name."""
     policy = Policy() if isinstance(action, (Redirect, Respond)) else route.policy
-    return Target(syntax.name(target_name(action, policy)), action, policy, route.source)
+    return Target(target_name(action, policy), action, policy, route.source)
 
 
-def target_name(action: str | Redirect | Respond, policy: Policy) -> str:
+def target_name(action: str | Redirect | Respond, policy: Policy) -> Encoded:
     """A name that tells the reader what the backend does."""
     match action:
         case Redirect():
-            return object_name("redirect", str(action.status), action.url, action.path)
+            return syntax.identifier("redirect", str(action.status), action.url, action.path)
         case Respond():
-            return object_name("respond", str(action.status), action.body)
+            return syntax.identifier("respond", str(action.status), action.body)
         case upstream:
-            return object_name(upstream, policy.upstream_host or "")
-
-
-def split_name(parts: list[tuple[Target, int]]) -> Encoded:
-    """A name for a split; the colon keeps it apart from all backends."""
-    return syntax.name("split:" + object_name(*(f"{target.name}={weight}" for target, weight in parts)))
+            return syntax.identifier(upstream, policy.upstream_host or "")
 
 
 def split_rows(name: Encoded, parts: list[tuple[Target, int]]) -> Iterator[Row]:

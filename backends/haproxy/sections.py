@@ -9,10 +9,10 @@ import jinja2
 from msgspec import Struct
 
 from backends.haproxy import syntax
-from backends.haproxy.routes import Target
+from backends.haproxy.routes import Target, refusal
 from backends.haproxy.syntax import Encoded
-from gen.errors import BadValue, Rejected
-from gen.ir import Config, Endpoint, Redirect, Respond, Source, Upstream
+from gen.errors import BadValue
+from gen.ir import Config, Endpoint, Policy, Redirect, Respond, Source, Upstream
 
 ADMIN_SOCKET = "admin.sock"
 DURATIONS = ("connect_timeout", "read_timeout", "send_timeout", "idle_timeout", "drain_timeout")
@@ -66,15 +66,17 @@ def head(config: Config, digest: str) -> bytes:
 
 def section(target: Target, subject: Upstream | Redirect | Respond) -> Section:
     """The backend section of a target.  Raises Rejected, with the object to blame, for what cannot be written."""
-    owner = subject.source if isinstance(subject, Upstream) else target.source
+    servers = upstream_values(subject) if isinstance(subject, Upstream) else {}
     try:
-        values = values_of(target, subject)
+        answer = policy_values(target.policy) if isinstance(subject, Upstream) else answer_values(subject)
     except BadValue as error:
-        raise Rejected(f"{owner}: {error}", (owner,)) from error
-    text = BACKEND(target.name, **{**ABSENT, **values})
+        raise refusal(target.source, error) from error
+    text = BACKEND(target.name, **{**ABSENT, **answer, **servers})
     lines = text.count("\n")
-    servers = len(values.get("servers", ()))
-    return Section(text.encode(), lines, ((0, target.source), (lines - servers, owner)) if servers else ((0, owner),))
+    owners = [(0, target.source)]
+    if isinstance(subject, Upstream):
+        owners.append((lines - len(servers["servers"]), subject.source))
+    return Section(text.encode(), lines, tuple(owners))
 
 
 ABSENT: dict[str, Any] = dict.fromkeys(
@@ -82,22 +84,30 @@ ABSENT: dict[str, Any] = dict.fromkeys(
 ) | {"servers": ()}
 
 
-def values_of(target: Target, subject: Upstream | Redirect | Respond) -> dict[str, Any]:
-    """What the template of a backend prints, apart from the name.  Raises BadValue."""
-    match subject:
-        case Redirect():
-            location = syntax.header(subject.url) if subject.url else syntax.same_origin(subject.path)
-            return {"status": subject.status, "location": location}
-        case Respond():
-            return {"status": subject.status, "body": syntax.body(subject.body) if subject.body else None}
-    host = target.policy.upstream_host
-    return {
-        "upstream_host": syntax.header(host) if host else None,
-        "balance": syntax.balance(subject.balance),
-        "consistent": subject.balance == "source_hash",
-        "dns": subject.dns and syntax.dns_name(subject.dns.name, subject.dns.port),
-        "servers": servers_of(subject.endpoints),
-    }
+def answer_values(answer: Redirect | Respond) -> dict[str, Any]:
+    """What the template prints of an answer.  Raises BadValue."""
+    if isinstance(answer, Respond):
+        return {"status": answer.status, "body": syntax.body(answer.body) if answer.body else None}
+    location = syntax.header(answer.url) if answer.url else syntax.same_origin(answer.path)
+    return {"status": answer.status, "location": location}
+
+
+def policy_values(policy: Policy) -> dict[str, Any]:
+    """What the template prints of a policy.  Raises BadValue."""
+    return {"upstream_host": syntax.header(policy.upstream_host) if policy.upstream_host else None}
+
+
+def upstream_values(upstream: Upstream) -> dict[str, Any]:
+    """What the template prints of an upstream.  Raises Rejected."""
+    try:
+        return {
+            "balance": syntax.balance(upstream.balance),
+            "consistent": upstream.balance == "source_hash",
+            "dns": upstream.dns and syntax.dns_name(upstream.dns.name, upstream.dns.port),
+            "servers": servers_of(upstream.endpoints),
+        }
+    except BadValue as error:
+        raise refusal(upstream.source, error) from error
 
 
 def servers_of(endpoints: tuple[Endpoint, ...]) -> list[tuple[Encoded, Encoded, int]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from urllib.parse import quote
 
+from gen.backend import object_name
 from gen.errors import BadValue
 from gen.ir import Balance
 
@@ -78,6 +79,18 @@ BREAKS = {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 def name(text: str) -> Encoded:
     """The name of a backend or a server.  Raises BadValue."""
     return matching(NAME, text, "a name")
+
+
+def identifier(*fields: str) -> Encoded:
+    """A name for what these fields say: readable, and another one for other fields.  Raises BadValue."""
+    for field in fields:
+        bounded(field, ROW_LIMIT)
+    return name(object_name(*fields))
+
+
+def split(*fields: str) -> Encoded:
+    """A name for a split in map rows; the colon keeps it apart from all backends.  Raises BadValue."""
+    return Encoded(f"split:{identifier(*fields)}")
 
 
 def file(text: str) -> Encoded:
