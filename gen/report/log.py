@@ -20,7 +20,7 @@ MOST_LINES = 100
 ISSUE_LEVEL = {"error": logging.WARNING, "warning": logging.WARNING, "info": logging.INFO}
 ATTEMPTS = {
     "applied": (logging.INFO, "the configuration is live"),
-    "held": (logging.WARNING, "held: nothing is changed"),
+    "held": (logging.WARNING, "on hold: nothing is changed"),
     "rejected": (logging.ERROR, "the proxy refused the configuration; the one before stays, until the input changes"),
     "failed": (logging.ERROR, "the configuration did not go live; another try follows"),
 }

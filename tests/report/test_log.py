@@ -50,7 +50,7 @@ def test_applied_is_one_line_with_what_why_and_how_long(lines: io.StringIO) -> N
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (Attempt("held", "input", 0.0, error="not yet"), "WARNING held: nothing is changed"),
+        (Attempt("held", "input", 0.0, error="not yet"), "WARNING on hold: nothing is changed"),
         (Attempt("rejected", "input", 0.0, error="line 3"), "ERROR the proxy refused the configuration"),
         (Attempt("failed", "retry", 0.0, error="no"), "ERROR the configuration did not go live"),
         (Restored(PLAN), "WARNING back to the last accepted configuration digest=00112233445566aa"),
