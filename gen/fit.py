@@ -8,18 +8,21 @@ whose *security* policy is missing is closed (503) instead of opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import is_
 from typing import TypeVar
 
 import msgspec
 
-from gen.ir import Config, Forward, Host, Issue, Listener, Policy, Respond, Route, Severity, Source, Upstream
+from gen.ir import NO_POLICY, Config, Forward, Host, Issue, Listener, Policy, Respond, Route, Severity, Source, Upstream
 
-WORDS = frozenset((*Policy.__struct_fields__, "regex", "weights", "dns", "listeners"))
-SECURITY = frozenset(("allow", "deny", "auth_basic", "auth_external", "client_cert"))
-"""Fields of ir.Policy that keep somebody out."""
+SECURITY = frozenset(
+    ("allow", "deny", "auth_basic", "auth_external", "rate_limits", "connection_limit", "bandwidth", "upstream_tls")
+)
+"""The fields of ir.Policy without which a route would let more through than its owner allows."""
 
-T = TypeVar("T")
+_OF_ROUTES = frozenset((*Policy.__struct_fields__, "regex", "weights"))
 _CLOSED = Respond(503)
+T = TypeVar("T")
 
 
 def fit(config: Config, features: frozenset[str]) -> tuple[Config, tuple[Issue, ...]]:
@@ -27,22 +30,19 @@ def fit(config: Config, features: frozenset[str]) -> tuple[Config, tuple[Issue, 
 
     Shape: the very same Config, hosts and upstreams where nothing is lacking.
     """
-    if features >= WORDS:
-        return config, ()
     fitting = _Fitting(features)
-    fitted = msgspec.structs.replace(
-        config,
-        hosts=_each(config.hosts, fitting.host),
-        upstreams=_each(config.upstreams, fitting.upstream),
-        listeners=config.listeners if "listeners" in features else fitting.no_listeners(config),
-    )
-    is_same = all(getattr(fitted, name) is getattr(config, name) for name in Config.__struct_fields__)
-    return (config if is_same else fitted), tuple(sorted(set(fitting.issues)))
+    hosts = config.hosts if features >= _OF_ROUTES else _each(config.hosts, fitting.host)
+    upstreams = config.upstreams if "dns" in features else _each(config.upstreams, fitting.upstream)
+    listeners = config.listeners if "listeners" in features else fitting.listeners(config.listeners)
+    if not fitting.issues:
+        return config, ()
+    fitted = msgspec.structs.replace(config, hosts=hosts, upstreams=upstreams, listeners=listeners)
+    return fitted, tuple(sorted(set(fitting.issues)))
 
 
 def _each(old: Mapping[str, T], change: Callable[[T], T]) -> Mapping[str, T]:
     new = {name: change(value) for name, value in old.items()}
-    return old if all(new[name] is value for name, value in old.items()) else new
+    return old if all(map(is_, new.values(), old.values())) else new
 
 
 class _Fitting:
@@ -50,60 +50,65 @@ class _Fitting:
 
     def __init__(self, features: frozenset[str]) -> None:
         self._features = features
+        self._lacks_regex = "regex" not in features
+        self._lacks_weights = "weights" not in features
         self.issues: list[Issue] = []
 
     def host(self, host: Host) -> Host:
-        routes = tuple(fitted for route in host.routes if (fitted := self._route(route)))
-        is_same = len(routes) == len(host.routes) and all(map(lambda a, b: a is b, routes, host.routes))
-        return host if is_same else msgspec.structs.replace(host, routes=routes)
+        if not self._is_plain_enough(host):
+            routes = tuple(fitted for route in host.routes if (fitted := self._route(route)))
+            if len(routes) < len(host.routes) or not all(map(is_, routes, host.routes)):
+                return msgspec.structs.replace(host, routes=routes)
+        return host
+
+    def _is_plain_enough(self, host: Host) -> bool:
+        """Whether no route has anything to look at: one loop, since it runs over all hosts at every change."""
+        for route in host.routes:
+            if route.policy is not NO_POLICY or (self._lacks_regex and route.match.kind == "regex"):
+                return False
+            action = route.action
+            if self._lacks_weights and isinstance(action, Forward) and len(action.split) > 1:
+                return False
+        return True
 
     def upstream(self, upstream: Upstream) -> Upstream:
-        if upstream.dns is None or "dns" in self._features:
+        if upstream.dns is None:
             return upstream
-        self._say(
-            upstream.source,
-            "error",
-            f"the name {upstream.dns.name} cannot be resolved by this proxy, so it answers 503",
-        )
+        self._say(upstream.source, "error", f"the name {upstream.dns.name} cannot be resolved, so it answers 503")
         return msgspec.structs.replace(upstream, dns=None)
 
-    def no_listeners(self, config: Config) -> Mapping[str, Listener]:
-        for name, listener in config.listeners.items():
-            self._say(
-                Source("Listener", "", name), "error", f"{listener.protocol} listeners are not supported by this proxy"
-            )
-        return {} if config.listeners else config.listeners
+    def listeners(self, listeners: Mapping[str, Listener]) -> Mapping[str, Listener]:
+        for name, listener in listeners.items():
+            self._say(Source("Listener", "", name), "error", f"there are no listeners for {listener.protocol}")
+        return {} if listeners else listeners
 
     def _route(self, route: Route) -> Route | None:
-        if route.match.kind == "regex" and "regex" not in self._features:
-            self._say(route.source, "error", "regular expressions are not supported by this proxy")
+        if self._lacks_regex and route.match.kind == "regex":
+            self._say(route.source, "error", "there are no regular expressions for paths, so the route is left out")
             return None
-        return self._policy(self._weights(route))
+        if self._lacks_weights and isinstance(route.action, Forward) and len(route.action.split) > 1:
+            route = self._unweighted(route, route.action)
+        return route if route.policy is NO_POLICY else self._policy(route)
 
-    def _weights(self, route: Route) -> Route:
-        action = route.action
-        if not isinstance(action, Forward) or len(action.split) < 2 or "weights" in self._features:
-            return route
+    def _unweighted(self, route: Route, action: Forward) -> Route:
         heaviest = max(action.split, key=lambda part: part.weight)
-        self._say(route.source, "warning", f"weights are not supported by this proxy, all goes to {heaviest.upstream}")
+        self._say(route.source, "warning", f"there are no weights, so all goes to {heaviest.upstream}")
         return msgspec.structs.replace(route, action=Forward((heaviest,)))
 
     def _policy(self, route: Route) -> Route:
-        lacking = {
-            name
-            for name in route.policy.__struct_fields__
-            if name not in self._features and getattr(route.policy, name) is not None
-        }
+        policy = route.policy
+        wanted = [name for name in policy.__struct_fields__ if getattr(policy, name) is not None]
+        lacking = [name for name in wanted if name not in self._features]
         if not lacking:
             return route
-        for name in sorted(lacking):
-            is_closed = name in SECURITY
-            effect = "so the route answers 503" if is_closed else "so it has no effect"
-            self._say(
-                route.source, "error" if is_closed else "warning", f"{name} is not supported by this proxy, {effect}"
-            )
-        policy = msgspec.structs.replace(route.policy, **dict.fromkeys(lacking))
-        return msgspec.structs.replace(route, policy=policy, action=_CLOSED if lacking & SECURITY else route.action)
+        for name in lacking:
+            if name in SECURITY:
+                self._say(route.source, "error", f"{name} is not supported, so the route answers 503")
+            else:
+                self._say(route.source, "warning", f"{name} is not supported and has no effect")
+        action = route.action if SECURITY.isdisjoint(lacking) else _CLOSED
+        fitting = msgspec.structs.replace(policy, **dict.fromkeys(lacking))
+        return msgspec.structs.replace(route, policy=fitting, action=action)
 
     def _say(self, source: Source, severity: Severity, message: str) -> None:
-        self.issues.append(Issue(source, "ProxyLacks", message, severity))
+        self.issues.append(Issue(source, "ProxyLacks", f"this proxy cannot do it: {message}", severity))

@@ -19,7 +19,7 @@ from gen.ir import (
     Weighted,
 )
 from gen.k8s import Ingress
-from gen.translate.ingress import Claim, PathClaim, TlsClaim, covers
+from gen.translate.ingress import Claim, PathClaim, TlsClaim, covers, parent
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
 
@@ -29,6 +29,7 @@ MAX_PATHS = 1000
 _ROOT = Match("prefix", "/")
 _NOT_FOUND = Respond(404)
 _NOBODY = Source("gen", "", "default")
+_DEFAULT = "the default backend for all other hosts"
 _RANKS = {"exact": 0, "regex": 1, "prefix": 2}
 
 
@@ -46,22 +47,20 @@ class _Building:
         self._name = name
         self._shown = name or "the catch-all host"
         self._routes: dict[Match, Route] = {}
+        self._sources: list[Source] = []
         self._issues: list[Issue] = []
 
     def result(self) -> Result[Host | None]:
         claims = self._claims()
         owners = self._within_limit(self._owners([claim for claim in claims if self._name in claim.rules]))
-        fallbacks = [claim for claim in claims if not claim.rules] if self._name == CATCH_ALL else []
         if not owners and self._name != CATCH_ALL:
             return Result(None, tuple(self._issues))
         for claim in owners:
             self._add_paths(claim)
         if self._rules.keeps_trailing_slash:
             self._add_slash_redirects()
-        if _ROOT not in self._routes:
-            self._routes[_ROOT] = self._root(owners, self._default(fallbacks))
-        sources = tuple(claim.source for claim in (*owners, *fallbacks))
-        value = Host(self._name, self._in_match_order(), self._certificate(owners), sources)
+        self._add_root(owners, self._fallback(claims))
+        value = Host(self._name, self._in_match_order(), self._certificate(owners), tuple(self._sources))
         return Result(value, tuple(self._issues))
 
     # -------------------------------------------------------------- who may speak
@@ -102,18 +101,19 @@ class _Building:
         return kept
 
     def _conflict(self, loser: Source, winner: Source, code: str, what: str) -> None:
-        self._say(loser, code, f"{what} belongs to the older {winner}", "error")
+        self._say(loser, code, f"{what} belongs to {winner}", "error")
         self._say(winner, code, f"{what} is claimed by {loser}, too, which gets nothing", "warning")
 
     # -------------------------------------------------------------- routes
 
     def _add_paths(self, claim: Claim) -> None:
+        self._sources.append(claim.source)
         for path in claim.rules[self._name]:
             match = Match(path.kind, path.path)
             if match in self._routes:
                 self._duplicate(path, self._routes[match].source)
             else:
-                self._routes[match] = self._route(match, claim, path)
+                self._routes[match] = _route(match, claim, path)
 
     def _duplicate(self, path: PathClaim, first: Source) -> None:
         what = f"the {path.kind} path {path.path} of {self._shown}"
@@ -121,13 +121,6 @@ class _Building:
             self._say(path.source, "DuplicatePath", f"{what} stands there twice, the first one counts", "warning")
         else:
             self._conflict(path.source, first, "DuplicatePath", what)
-
-    def _route(self, match: Match, claim: Claim, path: PathClaim) -> Route:
-        return Route(match, claim.action or self._forward(path.upstream), path.source, claim.policy)
-
-    def _forward(self, upstream: str) -> Forward:
-        self._read.mention("upstream", upstream)
-        return Forward((Weighted(upstream),))
 
     def _add_slash_redirects(self) -> None:
         """As nginx does it: `/x` leads to `/x/` where only the latter is claimed."""
@@ -140,11 +133,20 @@ class _Building:
                 self._routes[exact] = Route(exact, Redirect(301, path=match.path), route.source)
 
     def _in_match_order(self) -> tuple[Route, ...]:
-        """Exact paths, regexes, then prefixes, the longest first."""
+        """All routes: exact paths, regexes, then prefixes, the longest first."""
+        for route in self._routes.values():
+            for part in route.action.split if isinstance(route.action, Forward) else ():
+                self._read.mention("upstream", part.upstream)
         ranked = sorted(self._routes, key=lambda match: (_RANKS[match.kind], -len(match.path), match.path))
         return tuple(self._routes[match] for match in ranked)
 
     # -------------------------------------------------------------- where no path matches
+
+    def _add_root(self, owners: Sequence[Claim], fallback: Route | None) -> None:
+        root = self._routes.get(_ROOT) or self._root(owners, fallback)
+        self._routes[_ROOT] = root
+        if fallback and root is not fallback:
+            self._conflict(fallback.source, root.source, "DefaultBackendConflict", _DEFAULT)
 
     def _root(self, owners: Sequence[Claim], fallback: Route | None) -> Route:
         """A default backend, else 404; in one profile with the annotations of the host's oldest Ingress."""
@@ -152,27 +154,26 @@ class _Building:
             owners = () if self._name == CATCH_ALL else owners[:1]
         for claim in owners:
             if claim.default:
-                return self._route(_ROOT, claim, claim.default)
+                return _route(_ROOT, claim, claim.default)
         if fallback:
             return fallback
         upstream = self._read.unit("default", "").value
         heir = owners[0] if owners and self._rules.root_inherits else None
         policy, source, action = (heir.policy, heir.source, heir.action) if heir else (NO_POLICY, _NOBODY, None)
-        return Route(_ROOT, action or (self._forward(upstream) if upstream else _NOT_FOUND), source, policy)
+        return Route(_ROOT, action or (_forward(upstream) if upstream else _NOT_FOUND), source, policy)
 
-    def _default(self, fallbacks: Sequence[Claim]) -> Route | None:
+    def _fallback(self, claims: Iterable[Claim]) -> Route | None:
         """The route of the oldest Ingress that is nothing but a default backend; a redirect has no effect there."""
         oldest: Route | None = None
-        for claim in fallbacks:
-            if claim.default is None:
+        for claim in claims:
+            if claim.rules or not claim.default:
                 continue
-            if oldest is None:
-                action = None if isinstance(claim.action, Redirect) else claim.action
-                forward = action or self._forward(claim.default.upstream)
-                oldest = Route(_ROOT, forward, claim.default.source, claim.policy)
+            if oldest:
+                self._conflict(claim.default.source, oldest.source, "DefaultBackendConflict", _DEFAULT)
             else:
-                what = "the default backend for all other hosts"
-                self._conflict(claim.default.source, oldest.source, "DefaultBackendConflict", what)
+                action = None if isinstance(claim.action, Redirect) else claim.action
+                oldest = Route(_ROOT, action or _forward(claim.default.upstream), claim.default.source, claim.policy)
+                self._sources.append(claim.source)
         return oldest
 
     # -------------------------------------------------------------- certificates
@@ -186,9 +187,11 @@ class _Building:
         return ""
 
     def _listed(self, entries: Sequence[TlsClaim]) -> TlsClaim | None:
-        exact = (entry for entry in entries if self._name in entry.hosts)
-        wild = (entry for entry in entries if any(covers(listed, self._name) for listed in entry.hosts))
-        return next(exact, None) or next(wild, None)
+        for name in (self._name, parent(self._name)):
+            for entry in entries:
+                if name in entry.hosts:
+                    return entry
+        return None
 
     def _matching(self, entries: Iterable[TlsClaim]) -> TlsClaim | None:
         """An entry that does not list the host, but whose certificate is for it."""
@@ -213,3 +216,11 @@ class _Building:
 
     def _say(self, source: Source, code: str, message: str, severity: Severity) -> None:
         self._issues.append(Issue(source, code, message, severity))
+
+
+def _route(match: Match, claim: Claim, path: PathClaim) -> Route:
+    return Route(match, claim.action or _forward(path.upstream), path.source, claim.policy)
+
+
+def _forward(upstream: str) -> Forward:
+    return Forward((Weighted(upstream),))

@@ -179,7 +179,8 @@ class _Checking:
             self._checked(values.host, host, f"{field}.hosts[{index}]") for index, host in enumerate(entry.hosts or ())
         )
         secret = self._checked(values.name, entry.secret_name, f"{field}.secretName") if entry.secret_name else ""
-        foreign = [host for host in hosts if host not in rules and not any(covers(host, rule) for rule in rules)]
+        claimed = {*rules, *map(parent, rules)}
+        foreign = [host for host in hosts if host not in claimed]
         if foreign:
             more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
             message = f"no rule of this Ingress is for {foreign[0]}{more}, so the certificate is not used for it"
@@ -203,9 +204,12 @@ class _Checking:
 
 def covers(pattern: str, host: str) -> bool:
     """Whether a name of a certificate or of spec.tls, perhaps `*.x`, stands for a host: one label, no more."""
-    return pattern == host or (
-        pattern.startswith("*.") and not host.startswith("*.") and host.partition(".")[2] == pattern[2:]
-    )
+    return pattern in {host, parent(host)}
+
+
+def parent(host: str) -> str:
+    """The wildcard that covers a host, the host itself where it is a wildcard."""
+    return host if host.startswith("*.") else f"*.{host.partition('.')[2]}"
 
 
 def _seconds(timestamp: str | None) -> float:

@@ -4,35 +4,61 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
-from gen.dialects.values import shown
+from msgspec import Struct
+
 from gen.errors import UsageError
 
-_KEY = r"(?P<key>[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?)"
+_KEY = r"(?:[a-z0-9.-]+/)?[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_VALUE = r"[A-Za-z0-9._-]*"
 _TERM = re.compile(
-    rf"\s*(?:(?P<absent>!)\s*)?{_KEY}\s*"
-    r"(?:(?P<equal>==?|!=)\s*(?P<value>[A-Za-z0-9._-]*)|(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?\s*(?:,|$)"
+    rf"\s*(?:!\s*(?P<absent>{_KEY})|(?P<key>{_KEY})"
+    rf"(?:\s*(?P<equal>==?|!=)\s*(?P<value>{_VALUE})"
+    rf"|\s+(?P<set>in|notin)\s*\((?P<values>\s*{_VALUE}\s*(?:,\s*{_VALUE}\s*)*)\))?)\s*(?P<end>,|$)"
 )
 
 
-def matches(selector: str, labels: Mapping[str, str]) -> bool:
-    """Whether labels satisfy every term of a selector; raises UsageError where it is not one."""
-    place, is_match = 0, True
-    while place < len(selector):
-        term = _TERM.match(selector, place)
-        if term is None or (term["absent"] and (term["equal"] or term["set"])):
-            raise UsageError(f"{shown(selector)} is not a label selector")
-        is_match &= _holds(term, labels.get(term["key"]))
-        place = term.end()
-    return is_match
+class Term(Struct, frozen=True):
+    """One condition: the label is there, with one of the values where any are named; or the opposite of that."""
+
+    key: str
+    values: frozenset[str] = frozenset()
+    is_negated: bool = False
 
 
-def _holds(term: re.Match[str], actual: str | None) -> bool:
-    if term["absent"]:
-        return actual is None
-    if term["set"]:
-        wanted = {value.strip() for value in term["values"].split(",")}
-        return (actual in wanted) == (term["set"] == "in")
-    if term["equal"]:
-        return (actual == term["value"]) == (term["equal"] != "!=")
-    return actual is not None
+@lru_cache(maxsize=16)
+def parse(text: str) -> tuple[Term, ...]:
+    """The terms of a selector, none for an empty one.  Raises: UsageError."""
+    terms: list[Term] = []
+    place = 0 if text.strip() else len(text)
+    while place < len(text) or (terms and text.endswith(",")):
+        found = _TERM.match(text, place)
+        if found is None:
+            raise UsageError(f"{text[:80]!r} is not a label selector, it cannot be read from {text[place:][:20]!r} on")
+        terms.append(_term(found))
+        place = found.end()
+        if not found["end"]:
+            break
+    return tuple(terms)
+
+
+def _term(found: re.Match[str]) -> Term:
+    if found["absent"]:
+        return Term(found["absent"], is_negated=True)
+    if found["equal"]:
+        return Term(found["key"], frozenset((found["value"],)), found["equal"] == "!=")
+    if found["set"]:
+        values = frozenset(value.strip() for value in found["values"].split(","))
+        return Term(found["key"], values, found["set"] == "notin")
+    return Term(found["key"])
+
+
+def matches(text: str, labels: Mapping[str, str]) -> bool:
+    """Whether labels satisfy every term of a selector.  Raises: UsageError."""
+    return all(_holds(term, labels) for term in parse(text))
+
+
+def _holds(term: Term, labels: Mapping[str, str]) -> bool:
+    is_there = term.key in labels and (not term.values or labels[term.key] in term.values)
+    return is_there is not term.is_negated

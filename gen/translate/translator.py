@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gen.ir import CATCH_ALL, Certificate, Config, Forward, Host, Issue, Listener, Options
 from gen.store import Key, Lookup, Store
+from gen.translate import selector
 from gen.translate.certificate import certificate
 from gen.translate.host import host
 from gen.translate.ingress import ingress
@@ -34,7 +35,10 @@ class Translation(Struct, frozen=True):
 
 
 class Translator:
-    """Translates one store again and again; what did not change stays the same object."""
+    """Translates one store again and again; what did not change stays the same object.
+
+    Raises: UsageError when the settings hold a label selector that is none.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -48,6 +52,7 @@ class Translator:
                 "upstream": partial(upstream, settings),
             }
         )
+        selector.parse(settings.namespace_selector)
         fallback = settings.fallback_certificate or PLACEHOLDER
         self._fallback = msgspec.structs.replace(fallback, id="default")
         self._config = Config({}, {}, {}, _NO_LISTENERS, settings.options)

@@ -94,5 +94,6 @@ class _Reading:
             self._say(given, "AnnotationUnsupported", f"{name} is not supported and has no effect")
 
     def _say(self, given: str, code: str, message: str, severity: Severity = "warning") -> None:
-        field = f"metadata.annotations[{self._lead}{given}]"
+        key = given if given.isascii() and given.isprintable() else values.shown(given)
+        field = f"metadata.annotations[{self._lead}{key}]"
         self._issues.append(Issue(self._source.at(field), code, message, severity))
