@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +21,7 @@ from gen.process import Daemon, run
 
 SOCKET_PATH_LIMIT = 107
 PATIENCE = 4.0
+POLL_INTERVAL = 0.02
 COMMAND_TIMEOUT = 60.0
 LOG_TAIL = 64 * 1024
 
@@ -83,6 +87,7 @@ class Managed:
             return
         if self._daemon:  # workers outlive a master that crashed, and go on listening
             await self._daemon.stop(signal.SIGQUIT, patience=0)
+        await self._clear_socket()
         self._take(self._start())
 
     def failure(self) -> str:
@@ -130,6 +135,14 @@ class Managed:
         if daemon:
             self._started.set()
 
+    async def _clear_socket(self) -> None:
+        """Remove a socket that the dead left behind; the dying get some time."""
+        deadline = time.monotonic() + PATIENCE
+        while not remove_stale(self._socket):
+            if time.monotonic() > deadline:
+                raise ApplyError(f"another process listens at {self._socket}; it must end before gen can start nginx")
+            await asyncio.sleep(POLL_INTERVAL)
+
     def _start(self) -> Daemon:
         runtime_dir = self._placement.runtime_dir
         if len(os.fsencode(self._socket)) > SOCKET_PATH_LIMIT:
@@ -140,7 +153,7 @@ class Managed:
                 runtime_dir.chmod(0o711)  # the workers of a root's nginx are nobody, and have temporary files there
         except OSError as error:
             raise ApplyError(f"cannot make {runtime_dir}: {error.strerror or error}") from error
-        remove_stale(self._socket)
+        raise_open_files_limit()
         # With a relative prefix the workers need no access to the directories above.
         argv = [
             binary_of(self._placement),
@@ -211,17 +224,26 @@ def signal_master(pid_file: Path) -> None:
         os.close(handle)
 
 
-def remove_stale(path: Path) -> None:
-    """Remove the unix socket that a dead process left behind.  Raises ApplyError when somebody still listens there."""
+def remove_stale(path: Path) -> bool:
+    """Remove a unix socket that nobody listens at; gives whether the path is free now."""
     if not path.is_socket():
-        return
+        return True
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
-            return
+            return True
+        except FileNotFoundError:
+            return True
         except OSError:
-            pass
-    raise ApplyError(f"another process listens at {path}; it must end before gen can start nginx")
+            return False
+    return False
+
+
+def raise_open_files_limit() -> None:
+    """Let the children of this process open as many files as the machine allows: nginx needs two a connection."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

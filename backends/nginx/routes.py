@@ -16,7 +16,6 @@ from gen.backend import digest_of
 from gen.errors import BadValue, Rejected
 from gen.ir import Host, Redirect, Respond, Route, Source
 
-
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses for which `return` takes a URL."""
 
