@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -40,7 +41,7 @@ async def serve(host: str, port: int, health: Health, metrics: Metrics) -> Async
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        raise UsageError(f"--admin: cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise UsageError(f"--admin: cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
     try:
         yield
     finally:
