@@ -1,0 +1,74 @@
+"""Envoy: everything by xDS, from a server within gen; confirmed by its acknowledgements."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gen.backend import Bundle, Placement, Plan
+
+if TYPE_CHECKING:
+    from backends.envoy.control import Control
+    from backends.envoy.render import Renderer
+    from gen.ir import Config
+
+
+class Envoy:
+    """Envoys from 1.36 on; see gen.backend.Backend for what each method gives and raises."""
+
+    name = "envoy"
+    features = frozenset({"upstream_host", "regex", "weights", "dns"})
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        from backends.envoy.render import Renderer
+
+        return Renderer()
+
+    @cached_property
+    def _control(self) -> Control:
+        from backends.envoy.control import Control  # processes and the network: not needed to render
+
+        return Control(self.placement)
+
+    def render(self, config: Config) -> Bundle:
+        """The files of a Config.  Raises Rejected, with the object to blame, for what Envoy has no words for."""
+        return self._renderer.render(config)
+
+    def plan(self, old: Bundle | None, new: Bundle) -> Plan:
+        """Nothing, a push, or a start."""
+        from backends.envoy.plan import plan
+
+        return plan(old, new)
+
+    async def validate(self, bundle: Bundle) -> None:
+        """`envoy --mode validate` over what has not passed before."""
+        await self._control.validate(bundle)
+
+    async def resume(self) -> Bundle | None:
+        """Serve the last accepted generation to a running Envoy, or start one."""
+        return await self._control.resume()
+
+    async def apply(self, plan: Plan) -> None:
+        """Offer the new resources; start Envoy where none runs."""
+        await self._control.apply(plan)
+
+    async def confirm(self, plan: Plan) -> None:
+        """Wait for the acknowledgements.  Raises Rejected too, with Envoy's words."""
+        await self._control.confirm(plan)
+
+    async def exited(self) -> str:
+        """Return when the managed Envoy has gone."""
+        return await self._control.exited()
+
+    async def close(self) -> None:
+        """Stop a managed Envoy, and the xDS server."""
+        await self._control.close()
+
+
+def create(placement: Placement) -> Envoy:
+    """The backend for Envoy."""
+    return Envoy(placement)

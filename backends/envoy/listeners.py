@@ -1,0 +1,175 @@
+"""The two listeners: how connections become requests, and which certificate a server name gets.
+
+Changing a listener drains connections, so everything that may change often is kept out of it: it names a route table
+and certificates, which are resources of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from backends.envoy import syntax
+from backends.envoy.routes import NAME
+from backends.envoy.syntax import Json
+from backends.envoy.text import Line, line, opened
+from gen.errors import BadValue, Rejected
+from gen.ir import Certificate, Config, Host, Options, Source
+
+EXTENSION = "type.googleapis.com/envoy.extensions."
+CONNECTION_MANAGER = f"{EXTENSION}filters.network.http_connection_manager.v3.HttpConnectionManager"
+DOWNSTREAM_TLS = f"{EXTENSION}transport_sockets.tls.v3.DownstreamTlsContext"
+ROUTES_FILE, SCRIPT_FILE = "routes.json", "request.lua"
+NAMELESS = "unnamed.invalid"  # the host of an HTTP/1.0 request that names none
+
+TLS_INSPECTOR: Json = {
+    "name": "envoy.filters.listener.tls_inspector",
+    "typed_config": {"@type": f"{EXTENSION}filters.listener.tls_inspector.v3.TlsInspector"},
+}
+SCRIPT: Json = {
+    "name": "envoy.filters.http.lua",
+    "typed_config": {
+        "@type": f"{EXTENSION}filters.http.lua.v3.Lua",
+        "default_source_code": {"filename": SCRIPT_FILE},
+        "clear_route_cache": False,
+    },
+}
+ROUTER: Json = {
+    "name": "envoy.filters.http.router",
+    "typed_config": {"@type": f"{EXTENSION}filters.http.router.v3.Router", "suppress_envoy_headers": True},
+}
+
+
+def http(options: Options) -> list[Line]:
+    """The listener for plain HTTP."""
+    chain = line({"name": "http", "filters": [connection_manager("http", options)]})
+    return opened(listener("http", options.http_port, options), "filter_chains", [[chain]], None)
+
+
+def https(config: Config) -> list[Line]:
+    """The listener for TLS.  Raises Rejected, with the object to blame, for names that Envoy cannot hold."""
+    options, default = config.options, config.certificates[config.options.default_certificate]
+    manager = connection_manager("https", options)
+    names = server_names(config)
+    chains = [[chain(config.certificates[certificate], manager, hosts)] for certificate, hosts in sorted(names.items())]
+    head = {
+        **listener("https", options.https_port, options),
+        "listener_filters": [TLS_INSPECTOR],
+        "default_filter_chain": {"name": "default", "filters": [manager], "transport_socket": tls(default)},
+    }
+    return opened(head, "filter_chains", chains, None)
+
+
+def listener(name: str, port: int, options: Options) -> Json:
+    """A port on all addresses, without what happens there."""
+    first, *others = [{"address": syntax.address(each, port)} for each in options.bind]
+    return {
+        "name": name,
+        **first,
+        **({"additional_addresses": others} if others else {}),
+        "tcp_backlog_size": 1024,
+    }
+
+
+def connection_manager(name: str, options: Options) -> Json:
+    """How requests are read and sent on; the same on both ports."""
+    manager = {
+        "@type": CONNECTION_MANAGER,
+        "stat_prefix": name,
+        "rds": {"route_config_name": NAME, "config_source": {"path_config_source": {"path": f"./{ROUTES_FILE}"}}},
+        # The peer is the client, whatever it claims, and no client may steer the proxy by x-envoy-* headers.
+        "use_remote_address": True,
+        "skip_xff_append": True,
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
+        "generate_request_id": False,
+        "server_header_transformation": "PASS_THROUGH",
+        "common_http_protocol_options": {
+            "idle_timeout": syntax.duration(options.idle_timeout),
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": NAMELESS},
+        "http2_protocol_options": {
+            "max_concurrent_streams": 128,
+            "initial_stream_window_size": 1 << 16,
+            "initial_connection_window_size": 1 << 20,
+        },
+        "request_headers_timeout": "60s",
+        # Envoy has one clock for both directions: it runs while a response is awaited, and while a client is.
+        "stream_idle_timeout": syntax.duration(options.read_timeout),
+        "upgrade_configs": [{"upgrade_type": "websocket", "filters": [SCRIPT, ROUTER]}],
+        "http_filters": [SCRIPT, *body_limit(options), ROUTER],
+    }
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def body_limit(options: Options) -> list[Json]:
+    """The filter that answers 413; like nginx, it takes in the whole request before any of it is sent on."""
+    if not options.body_limit:
+        return []
+    limit = {"@type": f"{EXTENSION}filters.http.buffer.v3.Buffer", "max_request_bytes": options.body_limit}
+    return [{"name": "envoy.filters.http.buffer", "typed_config": limit}]
+
+
+# ------------------------------------------------------------------ TLS
+
+
+def chain(certificate: Certificate, manager: Json, hosts: Iterable[Host]) -> Line:
+    """What the hosts of one certificate get.  Raises Rejected."""
+    names = [server_name(host) for host in hosts]
+    return line(
+        {
+            "name": certificate.id,
+            "filter_chain_match": {"server_names": names},
+            "transport_socket": tls(certificate),
+            "filters": [manager],
+        },
+        certificate.source,
+    )
+
+
+def server_name(host: Host) -> str:
+    """The name in the client's greeting.  Raises Rejected."""
+    try:
+        return syntax.domain(host.name)
+    except BadValue as error:
+        raise Rejected(f"{blamed(host)}: {error}", (blamed(host),)) from error
+
+
+def blamed(host: Host) -> Source:
+    """The object that a host is made from."""
+    return host.sources[0] if host.sources else host.routes[0].source
+
+
+def tls(certificate: Certificate) -> Json:
+    """The transport socket that shows a certificate."""
+    context = {
+        "@type": DOWNSTREAM_TLS,
+        "common_tls_context": {
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_certificate_sds_secret_configs": [{"name": certificate.id}],
+        },
+    }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def server_names(config: Config) -> Mapping[str, list[Host]]:
+    """The hosts that must be told apart by name: those whose certificate is not the one they would get anyway.
+
+    Shape: certificate id -> hosts.  Envoy takes the exact name, else the longest `*.x`, else the default chain.
+    """
+    default = config.options.default_certificate
+    wildcards = {name: host.certificate or default for name, host in config.hosts.items() if host.is_wildcard}
+    chosen: dict[str, list[Host]] = {}
+    for name, host in config.hosts.items():
+        certificate = host.certificate or default
+        if name and certificate != fallback(name, wildcards, default):
+            chosen.setdefault(certificate, []).append(host)
+    return chosen
+
+
+def fallback(name: str, wildcards: Mapping[str, str], default: str) -> str:
+    """The certificate that a name would get if it were not listed."""
+    labels = name.removeprefix("*.").split(".")
+    start = 0 if name.startswith("*.") else 1
+    suffixes = ("*." + ".".join(labels[place:]) for place in range(start, len(labels)))
+    return next((wildcards[each] for each in suffixes if each in wildcards and each != name), default)

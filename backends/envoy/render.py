@@ -1,0 +1,100 @@
+"""Config -> Bundle: one static bootstrap that Envoy runs and validates, with the routes in a file of their own.
+
+    envoy.json      listeners, clusters and the names of certificates; run `envoy -c envoy.json` in this directory
+    routes.json     the route table of both listeners
+    request.lua     what every request goes through
+    certificates/   chains and keys
+
+The same files, read back (backends.envoy.snapshot), are what the xDS server offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backends.envoy import clusters, listeners, routes
+from backends.envoy.bootstrap import RUNTIME
+from backends.envoy.listeners import ROUTES_FILE, SCRIPT_FILE
+from backends.envoy.script import SCRIPT_TEXT
+from backends.envoy.syntax import Json
+from backends.envoy.text import Line, Memo, joined, line, listed, opened, origins
+from gen.backend import Bundle, digest_of_files, object_name
+from gen.ir import Certificate, Config, Options
+
+BOOTSTRAP_FILE = "envoy.json"
+
+
+class Renderer:
+    """Renders Configs one after another; what they share is rendered once."""
+
+    def __init__(self) -> None:
+        self._memo = Memo()
+
+    def render(self, config: Config) -> Bundle:
+        """The bundle of a Config.  Raises Rejected, with the object to blame, for what Envoy has no words for."""
+        table = [*opened({}, "resources", [routes.table(config, self._memo)], None)]
+        resources = static_resources(config, self._memo)
+        self._memo.forget()
+        files = {
+            ROUTES_FILE: joined(table),
+            SCRIPT_FILE: SCRIPT_TEXT,
+            **certificate_files(config.certificates),
+        }
+        digest = digest_of_files({**files, BOOTSTRAP_FILE: joined([*head("", config.options), *resources])})
+        bootstrap = [*head(digest, config.options), *resources]
+        return Bundle(
+            files=dict(sorted({**files, BOOTSTRAP_FILE: joined(bootstrap)}.items())),
+            digest=digest,
+            config=config,
+            secrets=frozenset(path for path in files if path.endswith(".key")),
+            origins={BOOTSTRAP_FILE: origins(bootstrap), ROUTES_FILE: origins(table)},
+        )
+
+
+def head(digest: str, options: Options) -> list[Line]:
+    """The beginning of the bootstrap: who this is, and what a running Envoy has from its start."""
+    start = {"digest": digest, "workers": options.workers, "drain_seconds": round(options.drain_timeout)}
+    node = {"id": "gen", "cluster": "gen", "metadata": {"gen": start}}
+    return [
+        (b'{"node": ' + line(node)[0] + b",", None),
+        (b'"layered_runtime": ' + line(RUNTIME)[0] + b",", None),
+    ]
+
+
+def static_resources(config: Config, memo: Memo) -> list[Line]:
+    """Listeners, clusters and certificates."""
+    sections = {
+        "listeners": [listeners.http(config.options), listeners.https(config)],
+        "clusters": [
+            [memo.recall(f"upstream {name}", clusters.cluster, upstream, config.options)]
+            for name, upstream in config.upstreams.items()
+        ],
+        "secrets": [[secret(certificate)] for _, certificate in sorted(config.certificates.items())],
+    }
+    lines: list[Line] = [(b'"static_resources": {', None)]
+    lines += listed(
+        [(b'"%s": [' % name.encode(), None), *listed(items), (b"]", None)] for name, items in sections.items()
+    )
+    return [*lines, (b"}}", None)]
+
+
+def secret(certificate: Certificate) -> Line:
+    """A certificate by its name; where its files are."""
+    chain, key = certificate_paths(certificate)
+    pair: Json = {"certificate_chain": {"filename": chain}, "private_key": {"filename": key}}
+    return line({"name": certificate.id, "tls_certificate": pair}, certificate.source)
+
+
+def certificate_files(certificates: Mapping[str, Certificate]) -> dict[str, bytes]:
+    """The files of all certificates."""
+    files: dict[str, bytes] = {}
+    for certificate in certificates.values():
+        chain, key = certificate_paths(certificate)
+        files |= {chain: certificate.chain, key: certificate.key}
+    return files
+
+
+def certificate_paths(certificate: Certificate) -> tuple[str, str]:
+    """The relative paths of the chain and of the key."""
+    name = object_name(certificate.id)
+    return f"certificates/{name}.crt", f"certificates/{name}.key"

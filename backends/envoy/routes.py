@@ -1,0 +1,108 @@
+"""Virtual hosts: which request goes where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.envoy import syntax
+from backends.envoy.syntax import Format, Json
+from backends.envoy.text import Line, Memo, line, opened
+from gen.errors import BadValue, Rejected
+from gen.ir import CATCH_ALL, Config, Forward, Host, Options, Redirect, Route
+
+NAME = "gen"
+BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
+CLIENT, SCHEME = Format("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), Format("%REQ(X-FORWARDED-PROTO)%")
+
+TABLE: Json = {
+    "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+    "name": NAME,
+    "ignore_port_in_host_matching": True,
+    "max_direct_response_body_size_bytes": BODY_LIMIT,
+    "request_headers_to_add": [
+        syntax.set_header("x-original-forwarded-for", Format("%REQ(X-FORWARDED-FOR)%")),
+        syntax.set_header("x-original-forwarded-host", Format("%REQ(X-FORWARDED-HOST)%")),
+        syntax.set_header("x-forwarded-for", CLIENT),
+        syntax.set_header("x-real-ip", CLIENT),
+        syntax.set_header("x-forwarded-host", Format("%REQ(:AUTHORITY)%")),
+        syntax.set_header("x-forwarded-port", Format("%DOWNSTREAM_LOCAL_PORT%")),
+        syntax.set_header("x-forwarded-scheme", SCHEME),
+        syntax.set_header("x-scheme", SCHEME),
+    ],
+    "request_headers_to_remove": ["proxy", "x-envoy-external-address"],
+}
+"""The one RouteConfiguration, apart from its virtual hosts.  Values are taken from the request as it came."""
+
+
+def table(config: Config, memo: Memo) -> list[Line]:
+    """The RouteConfiguration of all hosts."""
+    catch_all = config.hosts[CATCH_ALL]
+    hosts = [
+        memo.recall(f"host {name}", virtual_host, host, config.options, catch_all if host.is_wildcard else None)
+        for name, host in config.hosts.items()
+    ]
+    return opened(TABLE, "virtual_hosts", hosts, None)
+
+
+def virtual_host(host: Host, options: Options, catch_all: Host | None) -> list[Line]:
+    """One host.  Raises Rejected, with the object to blame, for what Envoy has no words for.
+
+    Envoy gives a request to the longest `*.x` that fits, whatever stands for the `*`, and never to another host after
+    that; so a wildcard host begins with the routes of the catch-all, for requests with more than one label there.
+    """
+    source = host.sources[0] if host.sources else host.routes[0].source
+    try:
+        domain = syntax.domain(host.name)
+        guard = [syntax.not_one_label(host.name)] if catch_all else []
+    except BadValue as error:
+        raise Rejected(f"{source}: {error}", (source,)) from error
+    head = {"name": domain, "domains": [domain], "retry_policy": retries(options)}
+    strangers = [[route(each, guard)] for each in catch_all.routes] if catch_all else []
+    return opened(head, "routes", strangers + [[route(each, [])] for each in host.routes], source)
+
+
+def retries(options: Options) -> Json:
+    """What is tried again, whatever the method; request.lua adds resets for those methods that may be repeated."""
+    previous_hosts = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": max(options.tries - 1, 0),
+        "retry_host_predicate": [
+            {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": previous_hosts}}
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
+
+
+def route(route: Route, guard: list[Json]) -> Line:
+    """One route, which takes only requests that a guard lets pass.  Raises Rejected."""
+    try:
+        match = syntax.path_match(route.match) | ({"headers": guard} if guard else {})
+        return line({"match": match, **action(route)}, route.source)
+    except BadValue as error:
+        raise Rejected(f"{route.source}: {error}", (route.source,)) from error
+
+
+def action(route: Route) -> Mapping[str, Any]:
+    """What a route does with a request."""
+    if isinstance(route.action, Redirect):
+        return syntax.redirect(route.action)
+    if isinstance(route.action, Forward):
+        return forward(route.action, route.policy.upstream_host)
+    return syntax.respond(route.action)
+
+
+def forward(action: Forward, host: str | None) -> Json:
+    """Proxying, without a limit on the whole: a response may take its time as long as something moves."""
+    parts = [part for part in action.split if part.weight > 0]
+    if not parts:
+        return {"direct_response": {"status": 503}}
+    target: Json = {"timeout": "0s"}
+    if len(parts) == 1:
+        target["cluster"] = parts[0].upstream
+    else:
+        target["weighted_clusters"] = {"clusters": [{"name": part.upstream, "weight": part.weight} for part in parts]}
+    if host is not None:
+        target["host_rewrite_literal"] = syntax.header_value(host)
+    return {"route": target}

@@ -1,0 +1,181 @@
+"""Everything that stands in a special position of Envoy's configuration is written here: one encoder a position.
+
+Resources are plain dicts that are encoded as JSON, so text is safe in most places.  It is not where Envoy reads a
+language of its own: a substitution format, a regular expression, a path matcher, a domain.  Nobody else writes those.
+Tenants' text never gets into a format, not even escaped (Envoy alters some escaped commands); a header value that comes
+from a tenant is kept in the metadata of its route and fetched from there by a constant format.
+Every encoder raises BadValue for what its position cannot hold.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Any, Final
+
+from gen.errors import BadValue
+from gen.ir import DnsName, Match, Redirect, Respond
+
+Json = dict[str, Any]
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+RESOLVER = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+HEADER = re.compile(r"[a-z0-9-]+")
+KEPT_ENCODED = {"%": "%25", "?": "%3F", "#": "%23"}
+REDIRECTS: Final = {
+    301: "MOVED_PERMANENTLY",
+    302: "FOUND",
+    303: "SEE_OTHER",
+    307: "TEMPORARY_REDIRECT",
+    308: "PERMANENT_REDIRECT",
+}
+METADATA = "gen"
+LOCATION = "location"
+VALUE_LIMIT = 8000
+
+
+class Format(str):
+    """A substitution format, written in this package; a plain str is never taken for one."""
+
+    __slots__ = ()
+
+
+def set_header(name: str, value: Format) -> Json:
+    """An entry of `..._headers_to_add` that replaces what is there; an empty value adds nothing."""
+    if type(value) is not Format:
+        raise TypeError(f"the value of {name} is not a format: {value!r}")
+    if not HEADER.fullmatch(name):
+        raise BadValue("InvalidHeaderName", f"{name[:80]!r} is not a header name in lower case")
+    return {"header": {"key": name, "value": str(value)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def header_value(text: str) -> str:
+    """A literal header value."""
+    if len(plain(text)) > VALUE_LIMIT:
+        raise BadValue("TooLong", f"a header value has at most {VALUE_LIMIT} characters")
+    if text != text.strip():
+        raise BadValue("OuterSpace", "a header value begins and ends without spaces")
+    return text
+
+
+def plain(text: str) -> str:
+    """Text without control characters."""
+    if CONTROL.search(text):
+        raise BadValue("ControlChar", "control characters cannot be written")
+    return unicode(text)
+
+
+def unicode(text: str) -> str:
+    """Text that UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadValue("NotUnicode", "expected text that UTF-8 can hold") from error
+    return text
+
+
+# ------------------------------------------------------------------ hosts
+
+
+def domain(name: str) -> str:
+    """An entry of `domains` or `server_names`: a host, `*.x`, or "" for every other name."""
+    if name and (len(name) > 253 or not HOST.fullmatch(name.removeprefix("*."))):
+        raise BadValue("InvalidHost", f"{name[:80]!r} is not a DNS name in lower case, or `*.` and one")
+    return name or "*"
+
+
+def not_one_label(name: str) -> Json:
+    """A header matcher for the requests that `*.x` takes in Envoy although they have more than one label before x."""
+    rest = domain(name).removeprefix("*").replace(".", r"\.")
+    regex = f"(?i)[^.]+{rest}(?::[0-9]+)?"
+    return {"name": ":authority", "string_match": {"safe_regex": {"regex": regex}}, "invert_match": True}
+
+
+# ------------------------------------------------------------------ paths
+
+
+def path_match(match: Match) -> Json:
+    """The path part of a RouteMatch; Envoy compares it with the path as request.lua leaves it."""
+    if match.kind == "regex":
+        return {"safe_regex": {"regex": f"(?i:{plain(match.path)})(?s:.*)"}}
+    path = canonical_path(match.path)
+    if match.kind == "exact":
+        return {"path": path}
+    return {"prefix": path} if path.endswith("/") else {"path_separated_prefix": path}
+
+
+def canonical_path(path: str) -> str:
+    """A decoded path as request.lua leaves it: everything decoded but what would change its meaning."""
+    if not path.startswith("/"):
+        raise BadValue("InvalidPath", "a path begins with /")
+    return re.sub("[%?#]", lambda found: KEPT_ENCODED[found[0]], plain(path))
+
+
+# ------------------------------------------------------------------ answers
+
+
+def redirect(action: Redirect) -> Json:
+    """The action of a Route that answers with a Location, and what belongs to it."""
+    if action.status not in REDIRECTS:
+        raise BadValue("InvalidStatus", f"expected one of {sorted(REDIRECTS)}, got {action.status}")
+    if not action.url:
+        path = Match("exact", plain(action.path)).encoded
+        return {"redirect": {"path_redirect": path, "response_code": REDIRECTS[action.status]}}
+    if not action.url.startswith(("http://", "https://")):
+        raise BadValue("InvalidUrl", "expected an absolute http or https URL")
+    return {
+        "metadata": {"filter_metadata": {METADATA: {LOCATION: header_value(action.url)}}},
+        "response_headers_to_add": [set_header("location", Format(f"%METADATA(ROUTE:{METADATA}:{LOCATION})%"))],
+        "direct_response": {"status": action.status},
+    }
+
+
+def respond(action: Respond) -> Json:
+    """The action of a Route that answers by itself."""
+    if not 200 <= action.status <= 599:
+        raise BadValue("InvalidStatus", f"expected a status from 200 to 599, got {action.status}")
+    body = {"body": {"inline_string": unicode(action.body)}} if action.body else {}
+    return {"direct_response": {"status": action.status, **body}}
+
+
+# ------------------------------------------------------------------ addresses, times
+
+
+def address(text: str, number: int) -> Json:
+    """The address of an endpoint or a listener."""
+    try:
+        ip = ip_address(text)
+    except ValueError as error:
+        raise BadValue("AddressInvalid", f"{text[:80]!r} is not an IP address") from error
+    if "%" in text:
+        raise BadValue("AddressInvalid", "an address has no zone")
+    return {"socket_address": {"address": str(ip), "port_value": port(number)}}
+
+
+def dns_address(dns: DnsName) -> Json:
+    """The address of an endpoint that Envoy resolves."""
+    if len(dns.name) > 254 or not DNS_NAME.fullmatch(dns.name):
+        raise BadValue("InvalidHost", f"{dns.name[:80]!r} is not a DNS name")
+    return {"socket_address": {"address": dns.name, "port_value": port(dns.port)}}
+
+
+def resolver(text: str) -> Json:
+    """The address of a name server given as `IP`, `IP:port` or `[IPv6]:port`."""
+    found = RESOLVER.fullmatch(text)
+    host, number = (found[1].strip("[]"), int(found[2] or 53)) if found else (text, 53)
+    return address(host, number)
+
+
+def port(number: int) -> int:
+    """A port number."""
+    if type(number) is not int or not 0 < number < 65536:
+        raise BadValue("PortOutOfRange", f"{number!r} is not a port from 1 to 65535")
+    return number
+
+
+def duration(seconds: float) -> str:
+    """A time, to the millisecond."""
+    whole, milliseconds = divmod(max(round(seconds * 1000), 0), 1000)
+    return f"{whole}.{milliseconds:03}s" if milliseconds else f"{whole}s"
