@@ -82,7 +82,8 @@ class Reflector:
                 await self._follow()
             except Exception as error:  # even a defect must not end this: what is known stays known
                 delay = self._delay_after(error)
-                self._observe(f"{self.selection}: {words(error)}", delay)
+                if delay:
+                    self._observe(f"{self.selection}: {words(error)}", delay)
                 await asyncio.sleep(delay)
 
     async def _follow(self) -> None:
@@ -96,7 +97,7 @@ class Reflector:
                 self._apply(event)
 
     def _delay_after(self, error: Exception) -> float:
-        """Decide what a failure means for our place and for the way to a whole state."""
+        """Decide what a failure means for our place and for what is asked next: 0 where that is something else."""
         self._lost = self._lost or place_is_lost(error)
         if isinstance(error, Refused):
             if self._lost and self._watch_list and error.status in (400, 403, 422):
