@@ -131,8 +131,8 @@ class Control:
         argv = [self.binary, "-W", "-db", "-S", f"{self.master},mode,600", "-f", str(configuration)]
         self._daemon = daemon = Daemon.start(argv, log=self.log, record=self.record)
         async for _ in runtime.ticks(check.time_limit(bundle)):
-            if await runtime.live_digest(self.admin) == bundle.digest:
-                self._running.set()
+            if await runtime.live_digest(self.admin) == bundle.digest and await runtime.reloads(self.master):
+                self._running.set()  # the master answers: from now on it hears signals, too
                 return
             if not daemon.is_alive:
                 break

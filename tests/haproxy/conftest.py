@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.haproxy.running import Running
 from tests.live.proxies import OTHER_VERSIONS, binary_of, need_proxy, need_version
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("unhurried")
 
 BINARIES = ("haproxy", *(version for version in OTHER_VERSIONS if version.backend == "haproxy"))
 

@@ -30,6 +30,12 @@ class Running:
         self.runner = asyncio.Runner()
         self.backend = self.fresh_backend()
         self.live: Bundle | None = None
+        self.forgotten: list[Haproxy] = []
+
+    def forget(self) -> None:
+        """Let go of the proxy as a killed gen does, and be a new gen."""
+        self.forgotten.append(self.backend)
+        self.backend = self.fresh_backend()
 
     def fresh_backend(self) -> Haproxy:
         """The backend of a gen that has just started."""
@@ -44,6 +50,8 @@ class Running:
     def close(self) -> None:
         """Stop it."""
         self.run(self.backend.close())
+        for backend in self.forgotten:
+            self.run(backend.close())  # their proxy has gone, but a parent has to reap it
         self.runner.close()
         self.runtime.rmdir()  # which fails where anything is left in it
 
