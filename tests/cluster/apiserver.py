@@ -69,7 +69,7 @@ class Real:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         tls = ssl.create_default_context()
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-        self.upstream = Upstream(f"https://127.0.0.1:{self._port}", {"Authorization": f"Bearer {TOKEN}"}, tls)
+        self.upstream = Upstream(f"https://127.0.0.1:{self._port}", {"authorization": f"Bearer {TOKEN}"}, tls)
         self._start_etcd(peer_port)
         self._start_api()
 

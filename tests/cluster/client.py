@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -56,6 +57,17 @@ class Client:
     def listing(self, item: Json, **query: str) -> Json:
         """The collection that an object is in."""
         return self.call("GET", collection_of(item), query=query)
+
+    def watch(self, item: Json, count: int, **query: str) -> list[Json]:
+        """The first events of a watch of the collection that an object is in."""
+        connection = self._upstream.connect()
+        target = f"{collection_of(item)}?{urlencode({'watch': 'true', 'timeoutSeconds': '5', **query})}"
+        try:
+            connection.request("GET", target, headers=dict(self._upstream.headers))
+            with connection.getresponse() as response:
+                return [json.loads(line) for line in itertools.islice(response, count)]
+        finally:
+            connection.close()
 
     def call(
         self,

@@ -37,7 +37,7 @@ class Upstream(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What gen asked."""
+    """What gen asked; the names of headers are in lower case."""
 
     method: str
     path: str
@@ -75,7 +75,7 @@ class Exchange:
         """The API server's answer, not packed unless the headers allow it."""
         proxy = self._handler.server.proxy
         connection = proxy.upstream.connect()
-        own = {"Host": urlsplit(proxy.upstream.url).netloc, "Accept-Encoding": "identity", **proxy.upstream.headers}
+        own = {"host": urlsplit(proxy.upstream.url).netloc, "accept-encoding": "identity", **proxy.upstream.headers}
         try:
             connection.request(
                 self.request.method, self._handler.path, self._body, {**self.request.headers, **own, **headers}
@@ -233,7 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        request = Request(self.command, parts.path, query, dict(self.headers))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, parts.path, query, headers)
         self.server.proxy.act_on(Exchange(self, request, body))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names are http.server's
@@ -241,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def forward(exchange: Exchange) -> None:
     """Nothing goes wrong: the answer passes as it is."""
-    with exchange.asked(**{"Accept-Encoding": exchange.request.headers.get("Accept-Encoding", "identity")}) as response:
+    with exchange.asked(**{"accept-encoding": exchange.request.headers.get("accept-encoding", "identity")}) as response:
         if response.getheader("Content-Length") is None:
             exchange.stream(iter(lambda: response.read1(1 << 16), b""), response.status)
             return

@@ -37,7 +37,7 @@ def applied(live: Json, config: Json, manager: str, *, subresource: str, force: 
     me = (manager, "Apply", subresource)
     wanted = dict(_leaves(config))
     theirs = {path: owner for owner, paths in owners.items() if owner != me for path in paths}
-    taken = [path for path in wanted if path in theirs and _at(live, path) != wanted[path]]
+    taken = [path for path, value in wanted.items() if path in theirs and value not in ({}, _at(live, path))]
     if taken and not force:
         fields = ", ".join(f".{'.'.join(path)} (owned by {theirs[path][0]})" for path in taken)
         raise conflict(f"Apply failed with {len(taken)} conflicts: {fields}")
@@ -87,7 +87,10 @@ def _at(value: Json, path: Path) -> object:
 def _put(value: Json, path: Path, leaf: object) -> None:
     for key in path[:-1]:
         value = value.setdefault(key, {})
-    value[path[-1]] = leaf
+    if leaf == {}:
+        value.setdefault(path[-1], {})
+    else:
+        value[path[-1]] = leaf
 
 
 def _remove(value: Json, path: Path) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from tests.cluster.fake.resources import Json, bad_request
 
 Predicate = Callable[[Json], bool]
-SET_BASED = re.compile(r"\s*(\S+)\s+(in|notin)\s+\(([^)]*)\)\s*")
-EQUALITY = re.compile(r"\s*([^=!\s]+)\s*(==|=|!=)\s*([^=!\s]*)\s*")
-EXISTENCE = re.compile(r"\s*(!?)\s*([^=!\s]+)\s*")
+WORD = r"[\w./-]"
+SET_BASED = re.compile(rf"\s*({WORD}+)\s+(in|notin)\s+\(([^()]*)\)\s*")
+EQUALITY = re.compile(rf"\s*({WORD}+)\s*(==|=|!=)\s*({WORD}*)\s*")
+EXISTENCE = re.compile(rf"\s*(!?)\s*({WORD}+)\s*")
 
 
 def select(labels: str, fields: str) -> Predicate:
