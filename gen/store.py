@@ -68,6 +68,10 @@ class Objects(Protocol):
         """The objects that an index holds under a key, sorted."""
         ...
 
+    def has(self, lookup: Lookup) -> bool:
+        """Whether an index holds anything under a key."""
+        ...
+
 
 class Store:
     """All objects, by reference and by index."""
@@ -117,6 +121,10 @@ class Store:
         found = self._indexes[lookup.index].get(lookup.key)
         return tuple(sorted(found)) if found else ()
 
+    def has(self, lookup: Lookup) -> bool:
+        """Whether an index holds anything under a key."""
+        return lookup.key in self._indexes[lookup.index]
+
     def keys(self, index: IndexName) -> Iterable[str]:
         """The keys under which an index holds anything."""
         return self._indexes[index].keys()
@@ -138,11 +146,15 @@ class Reader:
         found = self._objects.get(ref)
         return found if isinstance(found, kind) else None
 
-    def find(self, kind: type[T], index: IndexName, key: str) -> tuple[T, ...]:
-        """The objects of that kind which an index holds under a key, in the order of their names."""
+    def refs(self, index: IndexName, key: str) -> tuple[Ref, ...]:
+        """The references that an index holds under a key, sorted; the objects themselves are not read."""
         lookup = Lookup(index, key)
         self.reads.add(lookup)
-        refs = self._objects.find(lookup)
+        return self._objects.find(lookup)
+
+    def find(self, kind: type[T], index: IndexName, key: str) -> tuple[T, ...]:
+        """The objects of that kind which an index holds under a key, in the order of their names."""
+        refs = self.refs(index, key)
         self.reads.update(refs)
         return tuple(item for ref in refs if isinstance(item := self._objects.get(ref), kind))
 
@@ -150,4 +162,4 @@ class Reader:
         """Whether an index holds anything under a key."""
         lookup = Lookup(index, key)
         self.reads.add(lookup)
-        return bool(self._objects.find(lookup))
+        return self._objects.has(lookup)

@@ -18,7 +18,6 @@ from gen.ir import (
     Source,
     Weighted,
 )
-from gen.k8s import Ingress
 from gen.translate.ingress import Claim, PathClaim, TlsClaim, covers, parent
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
@@ -67,12 +66,9 @@ class _Building:
 
     def _claims(self) -> list[Claim]:
         """The claims that concern this name, the oldest Ingress first."""
-        claims: list[Claim] = []
-        for item in self._read.find(Ingress, "ingresses by host", self._name):
-            meta = item.metadata
-            claim = self._read.unit("ingress", f"{meta.namespace or 'default'}/{meta.name}").value
-            if claim:
-                claims.append(claim)
+        refs = self._read.refs("ingresses by host", self._name)
+        found = (self._read.unit("ingress", f"{ref.namespace}/{ref.name}").value for ref in refs)
+        claims: list[Claim] = [claim for claim in found if claim]
         if len(claims) > 1:
             claims.sort(key=lambda claim: claim.full_name, reverse=self._rules.newest_name_first)
             claims.sort(key=lambda claim: claim.created)

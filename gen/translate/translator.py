@@ -82,7 +82,7 @@ class Translator:
             roots = {_OPTIONS, _CATCH_ALL, *(Unit("host", name) for name in store.keys("ingresses by host"))}
             return roots, self._units.roots - roots
         names = [key.key for key in touched if isinstance(key, Lookup) and key.index == "ingresses by host" and key.key]
-        come = {Unit("host", name) for name in names if store.find(Lookup("ingresses by host", name))}
+        come = {Unit("host", name) for name in names if store.has(Lookup("ingresses by host", name))}
         return come, {Unit("host", name) for name in names} - come
 
     def _listen(self, changed: Iterable[Unit]) -> None:

@@ -158,9 +158,10 @@ def settle(items: dict[Any, Object], batch: list[Change]) -> None:
 
 
 @given(histories, st.sampled_from(VARIANTS))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, derandomize=True)
 def test_incremental_is_cold(history: list[list[Change]], variant: Settings) -> None:
-    store, translator, items = Store(), Translator(variant), {}
+    store, translator = Store(), Translator(variant)
+    items: dict[Any, Object] = {}
     before: Translation | None = None
     for batch in history:
         after = translator.translate(store, store.apply(batch))
@@ -183,7 +184,7 @@ def assert_kept(before: Translation, after: Translation) -> None:
 
 
 @given(st.lists(anything, max_size=25), st.randoms(use_true_random=False), st.sampled_from(VARIANTS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_order_of_arrival_does_not_matter(items: list[Object], random: Any, variant: Settings) -> None:
     latest = list({ref_of(item): item for item in items}.values())
     cold = Translator(variant).translate(store_of(latest))
@@ -196,7 +197,7 @@ def test_the_order_of_arrival_does_not_matter(items: list[Object], random: Any, 
 
 
 @given(histories)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_a_config_holds_what_it_names_and_nothing_else(history: list[list[Change]]) -> None:
     store, translator = Store(), Translator(FILES)
     for batch in history:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.translate.translating import codes, translate_any
 
 CORPUS = Path(__file__).parent.parent / "data" / "nasty-objects.jsonl"
 CASES = [json.loads(line) for line in CORPUS.read_text().splitlines()]
-NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC).timestamp()
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC).timestamp()
 CLUSTER = Settings(assume_class=True, allow_external_name=True)
 ELSEWHERE = {"ingressclass-params-cycle": msgspec.structs.replace(CLUSTER, controller_class="example/gen")}
 BYSTANDER = [

@@ -6,22 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gen.errors import BadValue
-from gen.ir import Config, Forward, Host, Issue, Source, Upstream
+from gen.ir import Forward, Host, Issue, Source
 from gen.k8s import KINDS, Object, parse, ref_of
 from gen.store import Change, Store
 from gen.translate import Settings, Translation, Translator
 
 Manifest = Mapping[str, Any]
 FILES = Settings(assume_class=True, allow_loopback=True, allow_external_name=True)
-NGINX = Settings(
-    profile="ingress-nginx",
-    ingress_class="nginx",
-    controller_class="k8s.io/ingress-nginx",
-    watch_without_class=False,
-    assume_class=True,
-    allow_loopback=True,
-    allow_external_name=True,
-)
 
 
 def objects(manifests: Iterable[Manifest]) -> list[Object]:
@@ -46,7 +37,7 @@ def translate_any(manifests: Iterable[Any], settings: Settings, *, now: float | 
     good: list[Object] = []
     bad: list[Issue] = []
     for item in manifests:
-        kind = item.get("kind") if isinstance(item, dict) else None
+        kind = str(item.get("kind", "")) if isinstance(item, dict) else ""
         if kind not in KINDS:
             bad.append(Issue(Source("", "", ""), "UnsupportedKind" if kind else "BadType", ""))
             continue
@@ -74,8 +65,3 @@ def words(action: object) -> str:
         return action.split[0].upstream
     status = getattr(action, "status", "")
     return f"{status} {getattr(action, 'url', '') or getattr(action, 'path', '')}".strip()
-
-
-def upstream(config: Config, upstream_id: str) -> Upstream:
-    """One upstream of a configuration."""
-    return config.upstreams[upstream_id]
