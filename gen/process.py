@@ -47,7 +47,6 @@ async def run(argv: Sequence[str], *, timeout: float, cwd: Path | None = None) -
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=no_core_dump,
         )
     except OSError as error:
         raise ApplyError(f"cannot run {argv[0]}: {error.strerror or error}") from error
@@ -73,8 +72,8 @@ async def read_capped(child: asyncio.subprocess.Process) -> str:
     return kept.decode("utf-8", "replace")
 
 
-def no_core_dump() -> None:
-    """Runs in the child: what it reads may hold keys, so it must not leave them in a core file."""
+def forbid_core_dumps() -> None:
+    """What gen and its children hold in memory may be keys, so none of them leaves a core file."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

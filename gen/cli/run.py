@@ -27,8 +27,10 @@ def run(flags: Flags) -> int:
 
     from gen.cli.keep import keep
     from gen.cli.state import owned, runtime_directory, state_directory
+    from gen.process import forbid_core_dumps
     from gen.report.log import set_up
 
+    forbid_core_dumps()
     set_up(flags.log_format, flags.log_level)
     with owned(state_directory(flags.state_dir)) as state:
         runtime = runtime_directory(flags.runtime_dir, state)
