@@ -107,6 +107,7 @@ TABLE = [
     ("ONE.wild.test:1", "/x", "wild"),
     ("two.one.wild.test", "/x", "any"),
     ("wild.test", "/x", "any"),
+    (".wild.test", "/x", "any"),
     ("named.wild.test", "/only/x", "named"),
     ("named.wild.test", "/x", None),
     ("exact.only.test", "/foo", "exact"),
