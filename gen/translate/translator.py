@@ -9,7 +9,21 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gen.ir import CATCH_ALL, Certificate, Config, Forward, Host, Issue, Listener, Options
+from gen.ir import (
+    CATCH_ALL,
+    Certificate,
+    Config,
+    Forward,
+    Host,
+    Issue,
+    Listener,
+    Match,
+    Options,
+    Respond,
+    Route,
+    Source,
+    Upstream,
+)
 from gen.store import Key, Lookup, Store
 from gen.translate import selector
 from gen.translate.certificate import certificate
@@ -18,12 +32,13 @@ from gen.translate.ingress import ingress
 from gen.translate.options import options
 from gen.translate.placeholder import PLACEHOLDER
 from gen.translate.settings import Settings
-from gen.translate.units import Kind, Unit, Units
+from gen.translate.units import Kind, Recipe, Unit, Units
 from gen.translate.upstream import default, upstream
 
 T = TypeVar("T")
 _OPTIONS = Unit("options", "")
 _CATCH_ALL = Unit("host", CATCH_ALL)
+_EMPTY = Host(CATCH_ALL, (Route(Match("prefix", "/"), Respond(503), Source("gen", "", "default")),))
 _NO_LISTENERS: Mapping[str, Listener] = {}
 
 
@@ -44,12 +59,12 @@ class Translator:
         self._settings = settings
         self._units = Units(
             {
-                "ingress": partial(ingress, settings),
-                "certificate": certificate,
-                "default": partial(default, settings),
-                "host": partial(host, settings),
-                "options": lambda read, _: options(settings, read),
-                "upstream": partial(upstream, settings),
+                "ingress": Recipe(partial(ingress, settings), lambda _: None),
+                "certificate": Recipe(certificate, lambda _: None),
+                "default": Recipe(partial(default, settings), lambda _: ""),
+                "host": Recipe(partial(host, settings), lambda name: None if name else _EMPTY),
+                "options": Recipe(lambda read, _: options(settings, read), lambda _: settings.options),
+                "upstream": Recipe(partial(upstream, settings), Upstream),
             }
         )
         selector.parse(settings.namespace_selector)

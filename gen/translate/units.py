@@ -7,11 +7,12 @@ differ now.  A unit lives while it is a root or while a living unit reads or men
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from traceback import extract_tb
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
-from gen.ir import Issue
+from gen.ir import Issue, Source
 from gen.store import Key, Objects, Reader
 
 Kind = Literal["ingress", "certificate", "default", "host", "options", "upstream"]
@@ -64,6 +65,16 @@ class UnitReader(Reader):
 Function = Callable[[UnitReader, str], Result[Any]]
 
 
+class Recipe(Struct, frozen=True):
+    """How units of a kind are made: a pure function, and the value of one where that function fails.
+
+    Shape: a failure is a fault of gen, not of the input; it must cost no more than the one unit.
+    """
+
+    function: Function
+    nothing: Callable[[str], Any]
+
+
 class _Memo(Struct, gc=False):
     result: Result[Any]
     reads: Collection[Key | Unit] = ()
@@ -73,8 +84,8 @@ class _Memo(Struct, gc=False):
 class Units:
     """The memo of all units, and who reads what."""
 
-    def __init__(self, functions: Mapping[Kind, Function]) -> None:
-        self._functions = functions
+    def __init__(self, recipes: Mapping[Kind, Recipe]) -> None:
+        self._recipes = recipes
         self._objects: Objects
         self._memo: dict[Unit, _Memo] = {}
         self._roots: set[Unit] = set()
@@ -136,7 +147,7 @@ class Units:
 
     def _run(self, unit: Unit) -> Result[Any]:
         read = UnitReader(self._objects, self._result_of)
-        result = self._functions[unit.kind](read, unit.name)
+        result = self._made(unit, read)
         memo = self._memo.get(unit)
         if memo is None:
             memo = self._memo[unit] = _Memo(result)
@@ -149,6 +160,18 @@ class Units:
             self._mark(self._readers.get(unit, ()))
         self._depend(unit, memo, read)
         return memo.result
+
+    def _made(self, unit: Unit, read: UnitReader) -> Result[Any]:
+        recipe = self._recipes[unit.kind]
+        try:
+            return recipe.function(read, unit.name)
+        except Exception as error:
+            place = extract_tb(error.__traceback__)[-1]
+            where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
+            message = f"a fault of gen, please report it: {type(error).__name__} at {where}; it is left out"
+            return Result(
+                recipe.nothing(unit.name), (Issue(Source(unit.kind, "", unit.name), "InternalError", message),)
+            )
 
     def _depend(self, unit: Unit, memo: _Memo, read: UnitReader) -> None:
         reads = {*read.reads, *read.units}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gen.ir import Forward, Weighted
 from gen.k8s import Object, parse, ref_of
 from gen.store import Change, Store
 from gen.translate import Settings, Translation, Translator
@@ -255,3 +258,34 @@ def test_translating_twice_gives_the_same_object() -> None:
     assert translator.translate(store).config is translator.translate(store).config
     assert translator.translate(store, frozenset()).config is translator.translate(store).config
     assert translator.translate(store) == translate(items)
+
+
+BROKEN = {
+    "ingress": "gen.translate.ingress.refusal",
+    "host": "gen.translate.host._Building",
+    "upstream": "gen.translate.upstream._Resolving",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_fault_of_gen_costs_one_unit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [
+        ingress("bad", "t1", {"bad.example": [path("/", "bad")]}),
+        ingress("good", "t1", {"good.example": [path("/", "good")]}),
+        *(service("bad", "t1"), service("good", "t1"), endpoint_slice("good", "t1", ["10.0.0.1"])),
+    ]
+    module, _, attribute = BROKEN[kind].rpartition(".")
+    original = getattr(sys.modules[module], attribute)
+
+    def fails_for_the_bad_one(*arguments: Any) -> Any:
+        if any("bad" in str(argument) for argument in arguments if not isinstance(argument, Settings)):
+            raise KeyError("a secret value")
+        return original(*arguments)
+
+    monkeypatch.setattr(BROKEN[kind], fails_for_the_bad_one)
+    found = translate(items)
+    assert [issue.code for issue in found.issues if issue.severity == "error"] == ["InternalError"]
+    assert "secret" not in found.issues[0].message
+    assert found.config.hosts["good.example"].routes[0].action == Forward((Weighted("t1/good:80"),))
+    assert found.config.upstreams["t1/good:80"].endpoints
+    assert all(upstream.id != "t1/bad:80" or not upstream.endpoints for upstream in found.config.upstreams.values())
