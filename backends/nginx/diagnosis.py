@@ -35,7 +35,7 @@ def faults(returncode: int, output: str) -> list[str]:
     serious = [line for line in lines if line.startswith("[emerg]") and not MACHINE.match(line)]
     if returncode == 0 or (PARSED in output and not serious and lines):
         return lost
-    return serious + lost or lines or [SECRET.sub("[...]", output) or f"nginx ended with status {returncode}"]
+    return serious + lost or lines or [SECRET.sub("[...]", output.strip()) or f"nginx ended with status {returncode}"]
 
 
 def cut(lines: list[str]) -> str:

@@ -18,11 +18,13 @@ WORD_LIMIT = 4000
 LOCATION_LIMIT = 255
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
-ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f:]*:[0-9a-f:.]*")
-RESOLVER = re.compile(r"[0-9.]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
-OBJECT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*")
+OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+ADDRESS = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}|[0-9a-f]*:[0-9a-f:.]+")
+RESOLVER = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}:[0-9]{{1,5}}|\[[0-9a-f:.]+\](?::[0-9]{{1,5}})?")
+OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*")
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 PATH_FIELD = re.compile(r"spec\.rules\[([0-9]+)\]\.http\.paths\[([0-9]+)\]")
 NAMED_GROUP = re.compile(r"\(\?(?:P?<(?![=!])|')")
@@ -45,34 +47,36 @@ def only_encoded(value: object) -> object:
     raise TypeError(f"a template printed {type(value).__name__} without an encoder: {str(value)[:80]!r}")
 
 
-def _escape(text: str) -> str:
+def _checked(text: str) -> str:
     if CONTROL.search(text):
         raise BadValue("ControlChar", "control characters cannot be written")
-    try:
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-        size = len(escaped.encode())
-    except UnicodeEncodeError as error:
-        raise BadValue("NotUnicode", "expected text that UTF-8 can hold") from error
-    if size > WORD_LIMIT:
-        raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes, got {size}")
-    return escaped
+    if not text.isascii() and SURROGATE.search(text):
+        raise BadValue("NotUnicode", "expected text that UTF-8 can hold")
+    return text
+
+
+def _limited(word: str) -> str:
+    if len(word) > WORD_LIMIT or (not word.isascii() and len(word.encode()) > WORD_LIMIT):
+        raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes once it is written for nginx")
+    return word
+
+
+def _escape(text: str) -> str:
+    return _checked(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _escape_variables(text: str) -> str:
-    escaped = _escape(text).replace("$", "${gen_dollar}")
-    if len(escaped.encode()) > WORD_LIMIT:
-        raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes once every $ is escaped")
-    return escaped
+    return _escape(text).replace("$", "${gen_dollar}")
 
 
 def literal(text: str) -> Word:
     """A word where nginx expands no variables: a file name, a server name, a pattern."""
-    return Word(f'"{_escape(text)}"')
+    return Word(f'"{_limited(_escape(text))}"')
 
 
 def value(text: str) -> Word:
     """A word where nginx expands variables; none of the text is one."""
-    return Word(f'"{_escape_variables(text)}"')
+    return Word(f'"{_limited(_escape_variables(text))}"')
 
 
 @lru_cache(maxsize=1024)
@@ -80,9 +84,7 @@ def body(text: str) -> Word:
     """The text of a `return`, with lines and tabs; an empty one keeps nginx's HTML page away."""
     lines = ("\\t".join(map(_escape_variables, line.split("\t"))) for line in text.split("\n"))
     encoded = "\\n".join(lines) or "$gen_nothing"
-    if len(encoded.encode()) > WORD_LIMIT:
-        raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes")
-    return Word(f'"{encoded}"')
+    return Word(f'"{_limited(encoded)}"')
 
 
 def prefix_location(path: str) -> Word:
@@ -101,20 +103,20 @@ def exact_location(path: str) -> Word:
 
 def exact_pattern(path: str) -> Word:
     """The argument of a `location` that takes one path, in a host where patterns decide in order."""
-    return Word(f"~ {literal(f'^{re.escape(path)}' + chr(92) + 'z')}")
+    return Word("~ " + literal(rf"^{re.escape(path)}\z"))
 
 
 def prefix_pattern(path: str) -> Word:
     """The argument of a `location` that takes a path and what is below it, in a host where patterns decide in order."""
     end = "" if path.endswith("/") else r"(?:/|\z)"
-    return Word(f"~ {literal(f'^{re.escape(path)}{end}')}")
+    return Word("~ " + literal(f"^{re.escape(path)}{end}"))
 
 
 def regex_pattern(pattern: str) -> Word:
     """The argument of a `location` for a user's regex: anchored at the start, case-insensitive."""
     if NAMED_GROUP.search(pattern):
         raise BadValue("InvalidPath", "expected a regular expression without named groups, which set variables")
-    return Word(f"~* {literal(f'^{pattern}')}")
+    return Word("~* " + literal(f"^{pattern}"))
 
 
 def server_name(name: str) -> Word:
@@ -126,7 +128,7 @@ def server_name(name: str) -> Word:
         raise BadValue("InvalidHost", "expected a lower-case DNS name")
     if host == name:
         return literal(name)
-    return literal(rf"~^[^.]+\.{host.replace('.', chr(92) + '.')}$")
+    return literal(rf"~^[^.]+\.{re.escape(host)}$")
 
 
 def address(endpoint: Endpoint) -> Word:
@@ -175,8 +177,8 @@ def redirect(action: Redirect) -> Word:
         if not action.url.startswith(("http://", "https://")):
             raise BadValue("InvalidUrl", "expected an absolute http or https URL")
         return value(action.url)
-    path = _escape_variables(Match("exact", action.path).encoded)
-    return Word(f'"$scheme://$gen_host{path}$is_args$args"')
+    path = _escape_variables(Match("exact", _checked(action.path)).encoded)
+    return Word(f'"$scheme://$gen_host{_limited(path)}$is_args$args"')
 
 
 def variable(text: str) -> Word:
