@@ -11,6 +11,7 @@ from tests.live.client import ClosedEarlyError, Connection, Reply, Request
 from tests.live.gen import GenRun
 
 PAUSE = 0.004
+WEBSOCKET = (("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", "13"))
 
 
 class Load:
@@ -57,28 +58,31 @@ class Load:
         return self
 
     def _hold(self, request: Request) -> None:
-        connection: Connection | None = None
         while not self._stop.is_set():
             try:
-                connection = connection or self._gen.connect(request.scheme, request.server_name)
+                with self._gen.connect(request.scheme, request.server_name) as connection:
+                    self._use(connection, request)
+            except OSError as error:
+                self._fail(f"new connection: {error!r}")
+
+    def _use(self, connection: Connection, request: Request) -> None:
+        """Send requests on one connection until either side has enough."""
+        while not self._stop.is_set():
+            try:
                 reply = connection.exchange(request)
             except ClosedEarlyError as error:
-                if connection and connection.exchanges:
+                if connection.exchanges:
                     self._count(retried=True)
                 else:
                     self._fail(f"new connection: {error!r}")
-                connection = None
+                return
             except OSError as error:
                 self._fail(f"kept-alive connection: {error!r}")
-                connection = None
-            else:
-                self._judge(reply)
-                if (reply.value("connection") or "").lower() == "close":
-                    connection.close()
-                    connection = None
+                return
+            self._judge(reply)
+            if (reply.value("connection") or "").lower() == "close":
+                return
             time.sleep(PAUSE)
-        if connection:
-            connection.close()
 
     def _knock(self, request: Request) -> None:
         while not self._stop.is_set():
@@ -91,7 +95,7 @@ class Load:
     def _talk(self, host: str) -> None:
         try:
             with self._gen.connect() as connection:
-                headers = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Key", "AAAA"))
+                headers = (("Connection", "Upgrade"), ("Upgrade", "websocket"), *WEBSOCKET)
                 assert connection.exchange(Request(host, headers=headers)).status == 101
                 while not self._stop.is_set():
                     connection.write(b"ping")
