@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections.abc import Iterator
 from functools import lru_cache
 
 from cryptography import x509
@@ -28,9 +29,7 @@ from gen.errors import BadValue
 
 MAX_CHAIN = 10
 MAX_BYTES = 256 * 1024
-_BLOCK = re.compile(
-    rb"^-----BEGIN ([A-Z0-9 ]{1,40})-----[ \t]*\r?\n([^-]*(?:-(?!----END)[^-]*)*)^-----END \1-----", re.MULTILINE
-)
+_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _KEY_LABELS = frozenset((b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"ENCRYPTED PRIVATE KEY"))
 _CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
 
@@ -73,11 +72,11 @@ def parse(chain: bytes, key: bytes) -> Pair:
 def _certificates(text: bytes) -> list[x509.Certificate]:
     if not text.strip():
         raise BadValue("CertMissing", "tls.crt is missing or empty")
-    bodies = list(dict.fromkeys(body for label, body in _blocks(text) if label == b"CERTIFICATE"))
+    bodies = list(dict.fromkeys(body for label, body in _blocks(text, "tls.crt") if label == b"CERTIFICATE"))
     if len(bodies) > MAX_CHAIN:
         raise BadValue("CertChainTooLong", f"tls.crt holds more than {MAX_CHAIN} certificates")
     try:
-        found = [x509.load_der_x509_certificate(b64decode(b"".join(body.split()), validate=True)) for body in bodies]
+        found = [x509.load_der_x509_certificate(b64decode(b"".join(body), validate=True)) for body in bodies]
     except (ValueError, TypeError) as error:
         raise BadValue("CertParse", "tls.crt holds a certificate that cannot be parsed") from error
     if not found:
@@ -85,25 +84,35 @@ def _certificates(text: bytes) -> list[x509.Certificate]:
     return list(dict.fromkeys(found))
 
 
-def _blocks(text: bytes) -> list[tuple[bytes, bytes]]:
+def _blocks(text: bytes, key: str) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:
+    """The labels and lines of all blocks, whatever stands around them; one pass, for the text may be hostile."""
     if len(text) > MAX_BYTES:
-        raise BadValue("CertParse", f"tls.crt or tls.key is longer than {MAX_BYTES} bytes")
-    return [(found[1], found[2]) for found in _BLOCK.finditer(text)]
+        raise BadValue("CertParse", f"{key} is longer than {MAX_BYTES} bytes")
+    label, body = b"", list[bytes]()
+    for line in (raw.rstrip(b"\r\t \0") for raw in text.split(b"\n")):
+        if begin := _BEGIN.fullmatch(line):
+            label, body = begin[1], []
+        elif label and line == b"-----END %b-----" % label:
+            yield label, tuple(body)
+            label = b""
+        elif label:
+            body.append(line)
 
 
 def _private_key(text: bytes) -> PrivateKeyTypes:
     if not text.strip():
         raise BadValue("KeyMissing", "tls.key is missing or empty")
-    keys = [(label, body) for label, body in _blocks(text) if label in _KEY_LABELS]
+    keys = [(label, body) for label, body in _blocks(text, "tls.key") if label in _KEY_LABELS]
     if not keys:
         raise BadValue("KeyParse", "tls.key holds no private key in PEM")
     if len(keys) > 1:
         raise BadValue("KeyAmbiguous", "tls.key holds more than one private key")
     label, body = keys[0]
-    if label.startswith(b"ENCRYPTED") or b"ENCRYPTED" in body[:100]:
+    if label.startswith(b"ENCRYPTED") or any(b"ENCRYPTED" in line for line in body[:2]):
         raise BadValue("KeyEncrypted", "tls.key is encrypted")
     try:
-        return load_pem_private_key(b"-----BEGIN %b-----\n%b-----END %b-----\n" % (label, body, label), None)
+        whole = b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (label, b"\n".join(body), label)
+        return load_pem_private_key(whole, None)
     except UnsupportedAlgorithm as error:
         raise BadValue("KeyTypeUnsupported", "tls.key is of a kind that the proxies do not support") from error
     except (ValueError, TypeError) as error:

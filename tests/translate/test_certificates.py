@@ -129,6 +129,21 @@ def test_a_chain_has_its_limit() -> None:
     assert fault(signed("p256") + others + signed("p384", "x.example"), keys()["p256"]) == "CertChainTooLong"
 
 
+HOSTILE = {
+    "nothing but beginnings": b"-----BEGIN CERTIFICATE-----\n" * 9000,
+    "nothing but dashes": b"-" * 250_000,
+    "an endless block": b"-----BEGIN CERTIFICATE-----\n" + b"-----END\n" * 27_000,
+    "blanks": b" \n" * 120_000,
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
+def test_hostile_text_costs_one_pass(text: bytes) -> None:
+    assert fault(text, keys()["p256"]) in {"CertParse", "CertMissing"}
+    assert fault(signed("p256"), text) in {"KeyParse", "KeyMissing"}
+
+
 def clean() -> Pair:
     return parse(signed("p256"), keys()["p256"])
 

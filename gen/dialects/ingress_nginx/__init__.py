@@ -76,7 +76,7 @@ class _Reading:
     def _refuse(self, name: str, given: str, text: str) -> None:
         """An annotation that gen does not honour: say so, as loudly as ignoring it would be dangerous."""
         if name not in known.RISKS:
-            near = get_close_matches(name, known.RISKS, n=1, cutoff=0.8)
+            near = get_close_matches(name[:64], known.RISKS, n=1, cutoff=0.8)
             hint = f"; did you mean {near[0]}?" if near else ""
             self._say(given, "AnnotationUnknown", f"{values.shown(given)} is not an annotation that gen knows{hint}")
         elif name in known.SNIPPETS:
