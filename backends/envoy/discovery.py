@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from envoy_data_plane.envoy.service.discovery.v3 import DiscoveryRequest, DiscoveryResponse
-from envoy_data_plane.google.rpc import Status
 from msgspec import Struct
 
-from backends.envoy.wire import LENGTH, VARINT, encoder, schema
+from backends.envoy.schema import fields_of, message_class
+from backends.envoy.wire import LENGTH, VARINT, encoder
 
 RESOURCE = "type.googleapis.com/envoy."
 CLUSTERS = f"{RESOURCE}config.cluster.v3.Cluster"
@@ -19,9 +18,10 @@ ROUTES = f"{RESOURCE}config.route.v3.RouteConfiguration"
 
 SHORT = {CLUSTERS: "CDS", ENDPOINTS: "EDS", SECRETS: "SDS", LISTENERS: "LDS", ROUTES: "RDS"}
 
-_respond = encoder(DiscoveryResponse)
-_REQUEST = {name: meta.number for name, meta in schema(DiscoveryRequest).meta_by_field_name.items()}
-_MESSAGE = schema(Status).meta_by_field_name["message"].number
+_respond = encoder(message_class("envoy.service.discovery.v3.DiscoveryResponse"))
+_request = fields_of(message_class("envoy.service.discovery.v3.DiscoveryRequest"))
+_REQUEST = {name: meta.number for name, meta in _request.meta_by_field_name.items()}
+_MESSAGE = fields_of(message_class("google.rpc.Status")).meta_by_field_name["message"].number
 
 
 class Request(Struct, frozen=True):

@@ -18,8 +18,9 @@ from backends.envoy import discovery
 from backends.envoy.bootstrap import ADS
 from backends.envoy.listeners import SCRIPT_FILE
 from backends.envoy.parts import Parts, parts_of, route_table
+from backends.envoy.schema import message_class
 from backends.envoy.syntax import Json
-from backends.envoy.wire import encoder, packed_any, resource_class
+from backends.envoy.wire import encoder, packed_any
 from gen.backend import Bundle
 
 VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
@@ -94,17 +95,17 @@ def secret(text: bytes, files: Files) -> Resource:
 
 def filter_chain(text: bytes, files: Files) -> bytes:
     """A filter chain, encoded."""
-    return encoder(resource_class(FILTER_CHAIN))(dynamic(msgspec.json.decode(text), files))
+    return encoder(message_class(FILTER_CHAIN))(dynamic(msgspec.json.decode(text), files))
 
 
 def virtual_host(text: bytes) -> bytes:
     """A virtual host, encoded."""
-    return encoder(resource_class(VIRTUAL_HOST))(msgspec.json.decode(text))
+    return encoder(message_class(VIRTUAL_HOST))(msgspec.json.decode(text))
 
 
 def resource(url: str, name: str, content: Json) -> Resource:
     """The name of a resource, which is in the field `name`, and its encoded Any."""
-    return content[name], packed_any(url, encoder(resource_class(url))(content))
+    return content[name], packed_any(url, encoder(message_class(url))(content))
 
 
 def dynamic(content: Any, files: Files) -> Any:

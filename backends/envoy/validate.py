@@ -21,7 +21,7 @@ from backends.envoy.parts import Parts, parts_of, route_table
 from backends.envoy.render import BOOTSTRAP_FILE
 from backends.envoy.syntax import Json
 from gen.backend import Bundle
-from gen.errors import Rejected
+from gen.errors import ApplyError, Rejected
 from gen.ir import Source
 from gen.process import Finished, run
 
@@ -75,9 +75,11 @@ class Validator:
         parts = parts_of(bundle)
         excerpt = self._fresh(parts, bundle)
         finished = await self._run(excerpt, directory)
-        if finished.returncode != 0:
+        if finished.returncode < 0:
+            raise ApplyError(f"envoy --mode validate was ended by signal {-finished.returncode}: {finished.output}")
+        if finished.returncode > 0:
             blame = await Search(bundle, excerpt, lambda part: self._fails(part, directory)).culprits()
-            output = refusal.scrubbed(finished.output)
+            output = refusal.scrubbed(finished.output) or f"envoy --mode validate ends with {finished.returncode}"
             raise Rejected(output, blame or refusal.named(output, bundle))
         self._passed = frozenset((*parts.clusters, *parts.virtual_hosts, certified(parts, bundle)))
 

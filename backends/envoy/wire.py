@@ -11,7 +11,6 @@ written, defaults too.
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -19,25 +18,13 @@ from struct import pack
 from typing import Any
 
 from betterproto2 import Enum, FieldMetadata, Message
-from envoy_data_plane.google import protobuf
+
+from backends.envoy.schema import fields_of, message_class
 
 Encode = Callable[[Any], bytes]
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 INTEGERS = frozenset({"int32", "int64", "uint32", "uint64"})
-SCHEMA = "_betterproto"  # there is no public way to it
 DURATION = re.compile(r"([0-9]+)(?:\.([0-9]{1,9}))?s")
-
-
-def resource_class(url: str) -> type[Message]:
-    """The class of a type URL; its module is imported when it is needed.  Raises ValueError."""
-    package, _, name = url.removeprefix("type.googleapis.com/").rpartition(".")
-    try:
-        found: object = getattr(importlib.import_module(f"envoy_data_plane.{package}"), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"there is no message {url}") from error
-    assert isinstance(found, type)
-    assert issubclass(found, Message)
-    return found
 
 
 def packed_any(url: str, value: bytes) -> bytes:
@@ -74,7 +61,7 @@ def encoder(message: type[Message]) -> Encode:
     """The encoder of a class.  It raises ValueError for unknown names, TypeError for values of another type."""
     if message in SPECIAL:
         return SPECIAL[message]
-    metadata = schema(message)
+    metadata = fields_of(message)
     fields: dict[str, Encode] = {}
 
     def encode(value: Mapping[str, Any]) -> bytes:
@@ -194,13 +181,8 @@ def wrapped_encoder(wrapper: type[Message]) -> Encode:
     """A message around one value (BoolValue and the like), given as that value; or a duration."""
     if wrapper in SPECIAL:
         return SPECIAL[wrapper]
-    metadata = schema(wrapper)
+    metadata = fields_of(wrapper)
     return field_encoder("value", metadata.meta_by_field_name["value"], metadata.cls_by_field)
-
-
-def schema(message: type[Message]) -> Any:
-    """The fields of a class: `meta_by_field_name` and `cls_by_field`."""
-    return getattr(message, SCHEMA)
 
 
 def duration(value: Any) -> bytes:
@@ -216,7 +198,7 @@ def any_message(value: Mapping[str, Any]) -> bytes:
     """An Any, with its type as `@type`."""
     url = value["@type"]
     fields = {name: content for name, content in value.items() if name != "@type"}
-    return packed_any(url, encoder(resource_class(url))(fields))
+    return packed_any(url, encoder(message_class(url))(fields))
 
 
 def struct(value: Mapping[str, Any]) -> bytes:
@@ -240,8 +222,6 @@ def json_value(value: Any) -> bytes:
 
 
 SPECIAL: dict[type[Message], Encode] = {
-    protobuf.Any: any_message,
-    protobuf.Duration: duration,
-    protobuf.Struct: struct,
-    protobuf.Value: json_value,
+    message_class(f"google.protobuf.{name}"): encode
+    for name, encode in {"Any": any_message, "Duration": duration, "Struct": struct, "Value": json_value}.items()
 }
