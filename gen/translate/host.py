@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from gen.ir import (
     CATCH_ALL,
     NO_POLICY,
+    Certificate,
     Forward,
     Host,
     Issue,
@@ -192,23 +193,32 @@ class _Building:
     def _matching(self, entries: Iterable[TlsClaim]) -> TlsClaim | None:
         """An entry that does not list the host, but whose certificate is for it."""
         for entry in entries:
-            certificate = self._read.unit("certificate", entry.secret).value if entry.secret else None
-            if certificate and any(covers(name, self._name) for name in certificate.names):
-                return entry
+            if entry.secret:
+                found = self._read.unit("certificate", entry.secret)
+                if found.value and self._is_for_us(found.value):
+                    return entry
+                if not entry.hosts:
+                    self._say_faults(found, entry.source)
         return None
 
     def _usable(self, entry: TlsClaim) -> str:
         found = self._read.unit("certificate", entry.secret)
-        for code, message in found.faults:
-            self._say(entry.source, code, message, "error")
+        self._say_faults(found, entry.source)
         if found.value is None:
             return ""
-        if any(covers(name, self._name) for name in found.value.names):
+        if self._is_for_us(found.value):
             return entry.secret
         replaced = self._rules.needs_matching_certificate
         instead = ", the default one is served" if replaced else ""
         self._say(entry.source, "CertNameMismatch", f"the certificate is not for {self._shown}{instead}", "warning")
         return "" if replaced else entry.secret
+
+    def _is_for_us(self, certificate: Certificate) -> bool:
+        return any(covers(name, self._name) for name in certificate.names)
+
+    def _say_faults(self, result: Result[object], source: Source) -> None:
+        for code, message in result.faults:
+            self._say(source, code, message, "error")
 
     def _say(self, source: Source, code: str, message: str, severity: Severity) -> None:
         self._issues.append(Issue(source, code, message, severity))

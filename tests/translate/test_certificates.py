@@ -268,6 +268,11 @@ def test_an_entry_without_hosts_counts_where_its_certificate_fits(settings: Sett
     assert certificate_of(found, "b.example") == ""
 
 
+def test_an_entry_without_hosts_whose_secret_is_missing() -> None:
+    found = translate([web({"x": []}, "a.example", "b.example")])
+    assert [str(one.source) for one in found.issues if one.code == "SecretNotFound"] == ["Ingress t1/i, spec.tls[0]"]
+
+
 @BOTH
 def test_an_entry_without_a_secret_means_the_default_certificate(settings: Settings) -> None:
     item = web({})
