@@ -191,6 +191,20 @@ def test_websockets_pass_and_other_protocols_of_http_do_not(proxy: Running) -> N
     assert [request.value(name) for name in ("connection", "upgrade", "http2-settings")] == [None, None, None]
 
 
+def test_the_host_in_the_request_line_counts(proxy: Running) -> None:
+    with proxy.connect() as connection:
+        connection.write(f"GET http://{ECHO}:99/x?y HTTP/1.1\r\nHost: other-name.test\r\n\r\n".encode())
+        request = seen(connection.read_reply())
+    assert [request.value(name) for name in ("host", "x-forwarded-host")] == [f"{ECHO}:99"] * 2
+    assert request.target == "/x?y"
+
+
+def test_a_request_without_a_host_goes_to_the_catch_all(proxy: Running) -> None:
+    with proxy.connect() as connection:
+        connection.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert connection.read_reply().body == b"any"
+
+
 # ------------------------------------------------------------------ which upstream
 
 
