@@ -131,9 +131,10 @@ INPUT: tuple[Flag, ...] = (
     Flag("-f", "--filename", multiple=True, type=click.Path(allow_dash=True), metavar="FILE|DIR|-",
          help="Manifests to read; may be repeated, - is stdin."),
     BoolFlag("-R", "--recursive", help="Read directories with all that is below them."),
-    Flag("-n", "--namespace", metavar="NAME", help="Read only the objects of this namespace."),
-    BoolFlag("-A", "--all-namespaces", help="Read the objects of all namespaces, which is the default."),
-    Flag("-l", "--selector", metavar="SELECTOR", help="Read only Ingresses with these labels."),
+    Flag("-n", "--namespace", metavar="NAME",
+         help="Only the Ingresses of this namespace count; objects without one are in it."),
+    BoolFlag("-A", "--all-namespaces", help="The Ingresses of all namespaces count, which is the default."),
+    Flag("-l", "--selector", metavar="SELECTOR", help="Only Ingresses with these labels count."),
 )  # fmt: skip
 
 MEANING: tuple[Flag, ...] = (

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from gen.backend import Backend, Bundle, Plan
-from gen.errors import ApplyError, Held, Rejected, SourceError
+from gen.errors import ApplyError, GenError, Held, Rejected, UsageError
 from gen.ir import Issue
 from gen.reconcile import guard
 from gen.reconcile.backoff import Backoff, Timing
@@ -19,17 +19,7 @@ from gen.reconcile.inbox import Inbox
 from gen.reconcile.pipeline import Built
 from gen.reconcile.rollout import Rollout
 from gen.reconcile.tasks import bounded, cancel, until_first
-from gen.report.events import (
-    Attempt,
-    Event,
-    Fault,
-    IssuesFound,
-    ProxyGone,
-    ProxyResumed,
-    Restored,
-    Result,
-    SourceFailed,
-)
+from gen.report.events import Attempt, Event, Fault, IssuesFound, ProxyGone, ProxyResumed, Restored, Result
 from gen.sources import ObjectSource
 from gen.store import Change
 
@@ -54,8 +44,9 @@ class Reconciler:
         self.rollout = Rollout(
             backend, confirmed=self._watch, restored=lambda plan, error: observe(Restored(plan, error))
         )
-        self._inbox = Inbox()
-        self._issues: tuple[Issue, ...] = ()
+        self._inbox = Inbox(source, timing, observe)
+        self._found: tuple[Issue, ...] = ()
+        self._told: tuple[Issue, ...] = ()
         self._proxy_is_lost = True
         self._proxy_end: asyncio.Task[str] | None = None
         self._proxy_since = 0.0
@@ -66,9 +57,9 @@ class Reconciler:
     async def run(self, stopping: asyncio.Event, hurry: asyncio.Event) -> None:
         """Work until `stopping`, then finish or abandon what is going on and let go of the proxy, at once if `hurry`.
 
-        Raises: what ended one of the tasks, which is a defect of gen.
+        Raises: UsageError, before anything is served.
         """
-        tasks = [asyncio.create_task(work) for work in (self._listen(), self._act(), stopping.wait())]
+        tasks = [asyncio.create_task(work) for work in (self._inbox.fill(), self._act(), stopping.wait())]
         try:
             await until_first(*tasks)
             ended = [task for task in tasks if task.done()]
@@ -82,25 +73,13 @@ class Reconciler:
 
     # -------------------------------------------------------------- what there is to do, and when
 
-    async def _listen(self) -> None:
-        backoff = Backoff(self.timing)
-        is_open = True
-        while is_open:
-            try:
-                async for batch in self.source.batches():
-                    self._inbox.put(batch)
-                    backoff.reset()
-                is_open = False
-            except SourceError as error:
-                delay = backoff.next()
-                self.observe(SourceFailed(str(error), delay))
-                await asyncio.sleep(delay)
-
     async def _act(self) -> None:
         cause = "start"
         while True:
             try:
                 await self._step(cause)
+            except UsageError:
+                raise
             except Exception as error:  # a defect must not end the loop: what is live stays live
                 self._retry_in(self._apply_backoff.next())
                 self.observe(Fault(error))
@@ -136,7 +115,8 @@ class Reconciler:
     async def _resume(self) -> None:
         try:
             bundle = await self.rollout.resume()
-        except ApplyError as error:
+        except (ApplyError, UsageError) as error:
+            self._forgive(error)
             self._lose(str(error))
             return
         self._proxy_is_lost = False
@@ -150,11 +130,10 @@ class Reconciler:
             self._proxy_since = time.monotonic()
 
     def _note_end(self) -> None:
-        assert self._proxy_end is not None
-        description, self._proxy_end = self._proxy_end.result(), None
+        end, self._proxy_end = self._proxy_end, None
         if time.monotonic() - self._proxy_since >= self.timing.steady:
             self._start_backoff.reset()
-        self._lose(description)
+        self._lose(end.result() if end else "")
 
     def _lose(self, description: str) -> None:
         """There is no proxy: look for it, or start it, after a while."""
@@ -181,8 +160,9 @@ class Reconciler:
             result, error = "held", str(reason)
         except Rejected as refusal:
             result, error = "rejected", refusal.output
-            self.observe(IssuesFound(self._issues + blamed(refusal)))
-        except ApplyError as failure:
+            self._tell(self._found + blamed(refusal))
+        except (ApplyError, UsageError) as failure:
+            self._forgive(failure)
             result, error = "failed", str(failure)
         self._schedule(result)
         self.observe(Attempt(result, cause, time.monotonic() - begun, bundle, plan, error))
@@ -193,9 +173,19 @@ class Reconciler:
         guard.before_rendering(synced=self._inbox.synced)
         issues, changes = self._inbox.issues, self._inbox.take()
         built = await asyncio.to_thread(self.build, changes)
-        self._issues = tuple(sorted(issues + built.issues))
-        self.observe(IssuesFound(self._issues))
+        self._found = tuple(sorted(issues + built.issues))
+        self._tell(self._found)
         return built
+
+    def _tell(self, issues: tuple[Issue, ...]) -> None:
+        if issues != self._told:
+            self._told = issues
+            self.observe(IssuesFound(issues))
+
+    def _forgive(self, error: GenError) -> None:
+        """A setting that makes no sense ends a gen that serves nothing yet; later, it is a failure like any other."""
+        if isinstance(error, UsageError) and self.rollout.accepted is None:
+            raise error
 
     def _schedule(self, result: Result) -> None:
         """What was refused waits for other input; what failed is tried again."""
@@ -208,4 +198,5 @@ class Reconciler:
 
 def blamed(refusal: Rejected) -> tuple[Issue, ...]:
     """An issue for each object that the proxy's own words point at."""
-    return tuple(Issue(source, "RejectedByProxy", refusal.output) for source in refusal.blame)
+    first_line = next(iter(refusal.output.strip().splitlines()), "")
+    return tuple(Issue(source, "RejectedByProxy", first_line) for source in refusal.blame)

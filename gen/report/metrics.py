@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from gen import __version__
 from gen.backend import Bundle
@@ -52,6 +52,8 @@ class Metrics:
         self._losses = Counter(
             "gen_proxy_losses", "How often the proxy ended, or could not be found or started.", registry=registry
         )
+        ProcessCollector(registry=registry)
+        self._note_issues(IssuesFound(()))
 
     def page(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Self
 
 from gen.backend import Bundle, Plan, changed_files, digest_of_files
-from gen.errors import GenError, SourceError
+from gen.errors import GenError
 from gen.ir import Config, Issue
 from gen.k8s import Metadata, Namespace, Object, Ref
 from gen.reconcile.backoff import Timing
@@ -35,8 +35,8 @@ def state(name: str, value: str | None) -> Change:
 class FakeSource:
     """Hands out what the test puts in."""
 
-    def __init__(self, *batches: Batch | SourceError) -> None:
-        self.queue: asyncio.Queue[Batch | SourceError | None] = asyncio.Queue()
+    def __init__(self, *batches: Batch | Exception) -> None:
+        self.queue: asyncio.Queue[Batch | Exception | None] = asyncio.Queue()
         self.is_closed = False
         for batch in batches:
             self.queue.put_nowait(batch)
@@ -48,7 +48,7 @@ class FakeSource:
     async def batches(self) -> AsyncIterator[Batch]:
         """What was put in, in order; an exception is raised."""
         while (item := await self.queue.get()) is not None:
-            if isinstance(item, SourceError):
+            if isinstance(item, Exception):
                 raise item
             yield item
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gen.errors import ApplyError, NotConfirmed, Rejected, SourceError
+from gen.errors import ApplyError, NotConfirmed, Rejected, SourceError, UsageError
 from gen.ir import Issue, Source
 from gen.reconcile.pipeline import Built
 from gen.report.events import Attempt, Fault, IssuesFound, ProxyGone, ProxyResumed, Restored, SourceFailed
@@ -100,7 +100,7 @@ async def test_refused_configuration_waits_for_other_input() -> None:
         source.put("3")
         await running.until(lambda: serves(running, "a=3"))
     issues = [event.issues for event in running.events if isinstance(event, IssuesFound)]
-    assert issues[2:4] == [(Issue(culprit, "RejectedByProxy", "line 3: no"),), ()]
+    assert issues == [(Issue(culprit, "RejectedByProxy", "line 3: no"),), ()]
 
 
 @pytest.mark.parametrize(("step", "error"), [("apply", ApplyError("disk full")), ("confirm", NotConfirmed("silence"))])
@@ -298,6 +298,62 @@ async def test_building_does_not_block_the_event_loop() -> None:
         await running.until(source.queue.empty)
         may_go_on.set()
         await running.until(lambda: serves(running, "a=1"))
+
+
+async def test_defect_of_the_source_is_no_end() -> None:
+    proxy, source = FakeProxy(), FakeSource()
+    source.queue.put_nowait(ZeroDivisionError())
+    source.put("1")
+    async with Running(proxy, source) as running:
+        await running.until(lambda: serves(running, "a=1"))
+    assert [type(event.error) for event in running.events if isinstance(event, Fault)] == [ZeroDivisionError]
+
+
+async def test_refusal_by_the_renderer_is_a_refusal() -> None:
+    proxy, source = FakeProxy(), FakeSource()
+    culprit = Source("Ingress", "shop", "web")
+    refusals = [Rejected("no", (culprit,)), Rejected("no", (culprit,))]
+
+    def build(changes: Sequence[Change]) -> Built:
+        built = running.build(changes)
+        if b"a=1" not in built.bundle.files["proxy.conf"] and refusals:
+            raise refusals.pop()
+        return built
+
+    running = Running(proxy, source, build)
+    async with running:
+        source.put("1")
+        await running.until(lambda: serves(running, "a=1"))
+        for number in (2, 3):
+            source.put(str(number))
+            await running.until(functools.partial(has_attempts, running, number))
+        source.put("4")
+        await running.until(lambda: serves(running, "a=4"))
+    assert [event.result for event in attempts(running)] == ["applied", "rejected", "rejected", "applied"]
+    told = [event.issues for event in running.events if isinstance(event, IssuesFound)]
+    assert told == [(Issue(culprit, "RejectedByProxy", "no"),), ()]
+
+
+@pytest.mark.parametrize("step", ["resume", "validate"])
+async def test_setting_that_makes_no_sense_ends_a_gen_that_serves_nothing(step: str) -> None:
+    proxy, source = FakeProxy(), FakeSource()
+    proxy.fail(step, UsageError("nginx 1.18 is too old"))
+    running = Running(proxy, source)
+    source.put("1")
+    with pytest.raises(UsageError, match="too old"):
+        await running.loop.run(running.stopping, running.hurry)
+    assert proxy.is_closed
+
+
+async def test_setting_that_makes_no_sense_any_more_is_a_failure() -> None:
+    proxy, source = FakeProxy(), FakeSource()
+    async with Running(proxy, source) as running:
+        source.put("1")
+        await running.until(lambda: serves(running, "a=1"))
+        proxy.fail("validate", UsageError("there is no nginx"))
+        source.put("2")
+        await running.until(lambda: serves(running, "a=2"))
+    assert [event.result for event in attempts(running)] == ["applied", "failed", "applied"]
 
 
 # ------------------------------------------------------------------ the end
