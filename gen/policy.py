@@ -13,7 +13,7 @@ from msgspec import Struct
 # ------------------------------------------------------------------ text that holds values of the request
 
 
-class Variable(Struct, frozen=True, order=True):
+class Variable(Struct, frozen=True, gc=False, order=True):
     """A value of the request, filled in by the proxy.
 
     Shape: `name` is one of host (the Host header without port, lower case), http_host (as sent), scheme, uri (decoded
@@ -33,7 +33,7 @@ Text = tuple[str | Variable, ...]
 # ------------------------------------------------------------------ who may pass
 
 
-class BasicAuth(Struct, frozen=True):
+class BasicAuth(Struct, frozen=True, gc=False):
     """HTTP basic (or digest) authentication.
 
     Shape: `users` are (name, hash) in htpasswd's forms, sorted; nobody passes where it is empty.
@@ -47,7 +47,7 @@ class BasicAuth(Struct, frozen=True):
         return f"BasicAuth(realm={self.realm!r}, users={[name for name, _ in self.users]!r}, scheme={self.scheme!r})"
 
 
-class ExternalAuth(Struct, frozen=True):
+class ExternalAuth(Struct, frozen=True, gc=False):
     """A sub-request decides: 2xx passes, 401 and 403 are passed on, anything else is 500.
 
     Shape: `upstream` is where the sub-request goes, over TLS or not, with `host` as its Host header and `path` (with
@@ -72,7 +72,7 @@ class ExternalAuth(Struct, frozen=True):
     keepalive: int = 0
 
 
-class RateLimit(Struct, frozen=True):
+class RateLimit(Struct, frozen=True, gc=False):
     """At most `rate` requests in `period` seconds from one client address, `burst` more at once; beyond: `status`.
 
     Shape: routes with the same `zone` share their buckets; the networks in `exempt` are never limited.
@@ -86,7 +86,7 @@ class RateLimit(Struct, frozen=True):
     exempt: tuple[str, ...] = ()
 
 
-class ConnectionLimit(Struct, frozen=True):
+class ConnectionLimit(Struct, frozen=True, gc=False):
     """At most `most` requests at a time from one client address; beyond: `status`."""
 
     zone: str
@@ -95,7 +95,7 @@ class ConnectionLimit(Struct, frozen=True):
     exempt: tuple[str, ...] = ()
 
 
-class ClientCertificate(Struct, frozen=True):
+class ClientCertificate(Struct, frozen=True, gc=False):
     """Certificates that clients of a host show.
 
     Shape: `ca` and `crl` are PEM.  `verify`: on asks for a valid one (400 without), optional checks one that is
@@ -111,7 +111,7 @@ class ClientCertificate(Struct, frozen=True):
     match_subject: str = ""
 
 
-class Bandwidth(Struct, frozen=True):
+class Bandwidth(Struct, frozen=True, gc=False):
     """Bytes a second for one response, once `after` bytes have been sent at full speed."""
 
     rate: int
@@ -121,7 +121,7 @@ class Bandwidth(Struct, frozen=True):
 # ------------------------------------------------------------------ what the request and the answer become
 
 
-class HttpsRedirect(Struct, frozen=True):
+class HttpsRedirect(Struct, frozen=True, gc=False):
     """Plain HTTP is redirected to the same URL on HTTPS.
 
     Shape: `port` 0 leaves the port out; `keep_slash` False cuts one trailing slash, as ingress-nginx does.
@@ -132,7 +132,7 @@ class HttpsRedirect(Struct, frozen=True):
     keep_slash: bool = False
 
 
-class Cors(Struct, frozen=True):
+class Cors(Struct, frozen=True, gc=False):
     """Cross-origin headers; any OPTIONS request of an allowed origin is answered with 204.
 
     Shape: `origins` are `scheme://host[:port]`, where the host may begin with `*.` (one label); () means any,
@@ -147,7 +147,7 @@ class Cors(Struct, frozen=True):
     max_age: int = 1728000
 
 
-class CookieRewrite(Struct, frozen=True):
+class CookieRewrite(Struct, frozen=True, gc=False):
     """The Domain or Path of the upstream's cookies: `old` (exactly, or as a prefix for paths) becomes `new`."""
 
     attribute: Literal["domain", "path"]
@@ -155,14 +155,14 @@ class CookieRewrite(Struct, frozen=True):
     new: str
 
 
-class RedirectRewrite(Struct, frozen=True):
+class RedirectRewrite(Struct, frozen=True, gc=False):
     """A prefix `old` of the upstream's Location and Refresh becomes `new`."""
 
     old: str
     new: Text
 
 
-class Mirror(Struct, frozen=True):
+class Mirror(Struct, frozen=True, gc=False):
     """A copy of each request goes to another upstream, its answer is ignored."""
 
     upstream: str
@@ -172,7 +172,7 @@ class Mirror(Struct, frozen=True):
     body: bool = True
 
 
-class ErrorPages(Struct, frozen=True):
+class ErrorPages(Struct, frozen=True, gc=False):
     """Answers with one of `statuses` are replaced by what `upstream` says, asked at "/" with `headers` and X-Code."""
 
     statuses: tuple[int, ...]
@@ -184,7 +184,7 @@ class ErrorPages(Struct, frozen=True):
 # ------------------------------------------------------------------ how the upstream is reached
 
 
-class Timeouts(Struct, frozen=True):
+class Timeouts(Struct, frozen=True, gc=False):
     """Seconds; None keeps the proxy-wide value."""
 
     connect: float | None = None
@@ -192,7 +192,7 @@ class Timeouts(Struct, frozen=True):
     send: float | None = None
 
 
-class Retries(Struct, frozen=True):
+class Retries(Struct, frozen=True, gc=False):
     """When the next endpoint is tried.
 
     Shape: `conditions` are nginx's words (error, timeout, invalid_header, http_502, non_idempotent, ...); () never.
@@ -203,7 +203,7 @@ class Retries(Struct, frozen=True):
     timeout: float = 0.0
 
 
-class Affinity(Struct, frozen=True):
+class Affinity(Struct, frozen=True, gc=False):
     """A cookie keeps a client at its endpoint.
 
     Shape: `path` is the cookie's; `secure` None means on HTTPS only; `expires`, `max_age` are seconds or None.
@@ -222,7 +222,7 @@ class Affinity(Struct, frozen=True):
     change_on_failure: bool = False
 
 
-class UpstreamTls(Struct, frozen=True):
+class UpstreamTls(Struct, frozen=True, gc=False):
     """TLS to the upstream.
 
     Shape: `ca`, `certificate` are ids in Config.certificates ("" none); `server_name` is verified and, when
@@ -239,7 +239,7 @@ class UpstreamTls(Struct, frozen=True):
     ciphers: str = ""
 
 
-class Canary(Struct, frozen=True):
+class Canary(Struct, frozen=True, gc=False):
     """Another upstream for some requests; tried in the order header, cookie, weight.
 
     Shape: `header_value` (exact) or `header_pattern` (regex, searched) replace the words always and never.
@@ -255,7 +255,7 @@ class Canary(Struct, frozen=True):
     sticky: bool = True
 
 
-class Buffering(Struct, frozen=True):
+class Buffering(Struct, frozen=True, gc=False):
     """What is held back before it goes on; None keeps the default, sizes are bytes."""
 
     request: bool | None = None
@@ -267,7 +267,7 @@ class Buffering(Struct, frozen=True):
     file_size: int | None = None
 
 
-class FastCgi(Struct, frozen=True):
+class FastCgi(Struct, frozen=True, gc=False):
     """FastCGI to the upstream; `params` may hold variables."""
 
     index: str = ""
@@ -277,7 +277,7 @@ class FastCgi(Struct, frozen=True):
 # ------------------------------------------------------------------ the whole
 
 
-class Policy(Struct, frozen=True, omit_defaults=True):
+class Policy(Struct, frozen=True, gc=False, omit_defaults=True):
     """What happens to the requests of a route; None: nothing special."""
 
     allow: tuple[str, ...] | None = None
@@ -327,7 +327,7 @@ class Policy(Struct, frozen=True, omit_defaults=True):
 NO_POLICY = Policy()
 
 
-class HostPolicy(Struct, frozen=True, omit_defaults=True):
+class HostPolicy(Struct, frozen=True, gc=False, omit_defaults=True):
     """What holds for all requests of a host."""
 
     client_certificate: ClientCertificate | None = None
