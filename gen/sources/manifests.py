@@ -7,7 +7,7 @@ becomes an Issue with its file and line.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ from gen.sources.entries import Fault, Found
 from gen.sources.locate import Location, Locator, Place
 from gen.sources.sections import MAX_FILE, Contents, Known, read_file
 from gen.sources.selector import Selector, parse_selector
-from gen.sources.tree import SUFFIXES, files_at
+from gen.sources.tree import SUFFIXES, tree_at
 
 STDIN = "<stdin>"
 MAX_TOTAL = 1024 * 1024 * 1024
@@ -92,7 +92,7 @@ def read(
     """
     choice = Choice(namespace, parse_selector(selector))
     piped = read_stdin(stdin or sys.stdin.buffer) if "-" in paths else b""
-    names = [name for path in dict.fromkeys(paths) for name in names_at(path, recursive=recursive)]
+    names = dict.fromkeys(name for path in paths for name in names_at(path, recursive=recursive))
 
     def bytes_of(name: str) -> bytes:
         return piped if name == STDIN else read_bytes(name)
@@ -105,7 +105,10 @@ def read(
         except OSError as error:
             raise unreadable(name, error) from error
         room -= len(data)
-        files.append(contents_of(name, data, choice, {}) if room >= 0 else too_large(name, "all files together"))
+        if room < 0:
+            files.append(FileContents(name, issue=too_large(name, "all files together", MAX_TOTAL)))
+        else:
+            files.append(contents_of(name, data, choice, {}))
     return assemble(files, choice, bytes_of)
 
 
@@ -114,7 +117,7 @@ def names_at(path: str, *, recursive: bool) -> list[str]:
     if path == "-":
         return [STDIN]
     try:
-        files = files_at(path, recursive=recursive)
+        files = tree_at(path, recursive=recursive).files
     except OSError as error:
         raise unreadable(path, error) from error
     if not files:
@@ -145,14 +148,13 @@ def unreadable(path: str, error: OSError) -> InputError:
 def contents_of(name: str, data: bytes, choice: Choice, known: Known) -> FileContents:
     """What a file holds."""
     if len(data) > MAX_FILE:
-        return too_large(name, "a file")
+        return FileContents(name, issue=too_large(name, "a file", MAX_FILE))
     return FileContents(name, read_file(name, data, choice.default_namespace, known))
 
 
-def too_large(name: str, what: str) -> FileContents:
-    """A file that is left out because of its size."""
-    limit = MAX_FILE if what == "a file" else MAX_TOTAL
-    return FileContents(name, issue=file_issue(name, "TooLarge", f"{what} of more than {limit} bytes"))
+def too_large(name: str, what: str, limit: int) -> Issue:
+    """The issue of a file that is left out because of its size."""
+    return file_issue(name, "TooLarge", f"{what} of more than {limit} bytes")
 
 
 def file_issue(name: str, code: str, message: str) -> Issue:
@@ -167,24 +169,35 @@ def assemble(files: Iterable[FileContents], choice: Choice, read_again: Callable
     issues: list[Issue] = []
     kept: list[tuple[Found, Place]] = []
     for file in files:
+        issues += issues_of(file, choice)
         kept += file.kept
-        if file.issue:
-            issues.append(file.issue)
-        for section in file.sections:
-            for entry in section.entries:
-                if isinstance(entry, Fault):
-                    if choice.tells(entry):
-                        issues.append(entry.issue(file.name, section.line))
-                    continue
-                place = Place(file.name, section.line, section.digest, entry.where)
-                if entry.ref in objects:
-                    issues.append(duplicate(entry, place, objects[entry.ref], places[entry.ref]))
-                elif choice.takes(entry):
-                    objects[entry.ref], places[entry.ref] = entry.object, place
-    for entry, place in kept:
-        if entry.ref not in objects:
-            objects[entry.ref], places[entry.ref] = entry.object, place
+        for found, place in found_in(file):
+            if found.ref in objects:
+                issues.append(duplicate(found, place, objects[found.ref], places[found.ref]))
+            elif choice.takes(found):
+                objects[found.ref], places[found.ref] = found.object, place
+    for found, place in kept:
+        if found.ref not in objects:
+            objects[found.ref], places[found.ref] = found.object, place
     return Manifests(objects, tuple(issues), places, Locator(places, read_again))
+
+
+def found_in(file: FileContents) -> Iterator[tuple[Found, Place]]:
+    """The objects in a file."""
+    for section in file.sections:
+        for entry in section.entries:
+            if isinstance(entry, Found):
+                yield entry, Place(file.name, section.line, section.digest, entry.where)
+
+
+def issues_of(file: FileContents, choice: Choice) -> Iterator[Issue]:
+    """The issues of a file and of the objects in it."""
+    if file.issue:
+        yield file.issue
+    for section in file.sections:
+        for entry in section.entries:
+            if isinstance(entry, Fault) and choice.tells(entry):
+                yield entry.issue(file.name, section.line)
 
 
 def duplicate(entry: Found, place: Place, first: Object, first_place: Place) -> Issue:
