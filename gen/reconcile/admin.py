@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ from gen.report.metrics import CONTENT_TYPE, Metrics
 Page = tuple[int, str, bytes]
 """Status, content type, body."""
 TEXT = "text/plain; charset=utf-8"
+SILENT = logging.getLogger("gen.admin")
+SILENT.setLevel(logging.CRITICAL)  # what a client sends must not fill the log
 
 
 @asynccontextmanager
@@ -35,7 +38,7 @@ async def serve(host: str, port: int, health: Health, metrics: Metrics) -> Async
         status, kind, body = page()
         return web.Response(status=status, body=body, headers={"Content-Type": kind})
 
-    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.5)
+    runner = web.ServerRunner(web.Server(answer, access_log=None, logger=SILENT), shutdown_timeout=0.5)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

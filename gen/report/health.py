@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from gen.report.events import Attempt, Event, ProxyGone, ProxyResumed
+from gen.report.text import printable
+
+LONGEST = 200
 
 
 class Health:
@@ -20,7 +23,7 @@ class Health:
 
     @property
     def sentence(self) -> str:
-        """Why it is ready or not; never what a user wrote."""
+        """Why it is ready or not; the log says more."""
         if self._proxy_trouble:
             return f"the proxy is not there: {self._proxy_trouble}"
         return "the configuration is live" if self._has_confirmed else f"not live yet: {self._complaint}"
@@ -35,7 +38,7 @@ class Health:
             case Attempt():
                 self._complaint = f"the configuration was {event.result}, the log says why"
             case ProxyGone():
-                self._proxy_trouble = event.description
+                self._proxy_trouble = printable(event.description.partition("\n")[0][:LONGEST]) or "it has ended"
             case ProxyResumed():
                 self._proxy_trouble = "" if event.bundle or not self._has_confirmed else "it has nothing to start with"
             case _:

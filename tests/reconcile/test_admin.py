@@ -39,6 +39,19 @@ async def test_three_paths_and_nothing_else() -> None:
         assert await ask(port, "/readyz", "HEAD") == (200, b"")
 
 
+async def test_clients_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    caplog.set_level("DEBUG", logger="aiohttp")
+    async with serve("127.0.0.1", port, Health(), Metrics("nginx")):
+        for request in (b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"A" * 100_000 + b"\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            assert (await reader.read()).split()[1] == b"400"
+            writer.close()
+            await writer.wait_closed()
+    assert [record for record in caplog.records if record.name != "asyncio"] == []
+
+
 async def test_taken_port_is_a_usage_error() -> None:
     port = free_port()
     async with serve("127.0.0.1", port, Health(), Metrics("nginx")):

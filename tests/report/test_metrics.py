@@ -97,5 +97,5 @@ def test_health_says_why() -> None:
     health.observe(REJECTED)
     assert "rejected" in health.sentence
     assert "line 3" not in health.sentence
-    health.observe(ProxyGone("it ended with status 139", 0.0))
+    health.observe(ProxyGone("it ended with status 139\n[ALERT] server tenant/secret", 0.0))
     assert health.sentence == "the proxy is not there: it ended with status 139"
