@@ -8,6 +8,7 @@ import click
 
 from gen.cli.flags import Flags
 from gen.cli.options import BACKEND, INPUT, LISTEN, MEANING, PLACE, Command, Own
+from gen.errors import UsageError
 
 
 def render(flags: Flags) -> int:
@@ -21,6 +22,8 @@ def render(flags: Flags) -> int:
     from gen.files import differing_files
     from gen.fit import fit
 
+    if flags.check and flags.output:
+        raise UsageError("-o and --check exclude each other")
     backend = load_backend(flags)
     loaded = load_config(flags)
     config, unfit = fit(loaded.config, backend.features)

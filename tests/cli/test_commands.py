@@ -192,6 +192,7 @@ def test_routes_as_table_and_as_json() -> None:
         (["render", "-b", "nginx", "-f", "/nonexistent"], 3, "/nonexistent"),
         (["render", "-b", "nginx", "-f", "/dev/null"], 0, ""),
         (["render", "-b", "nginx", "-f", "x", "-n", "a", "-A"], 2, "exclude each other"),
+        (["render", "-b", "nginx", "-f", "x", "-o", "a", "--check", "b"], 2, "exclude each other"),
         (["render", "-b", "nginx", "-f", "x", "--http-port", "443"], 2, "both 443"),
         (["render", "-b", "nginx", "-f", "x", "--bind", "localhost"], 2, "--bind: expected an IP address"),
         (["render", "-b", "nginx", "-f", "x", "--configmap", "name"], 2, "--configmap: expected NAMESPACE/NAME"),
