@@ -27,8 +27,6 @@ FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 BASES = {"x": 16, "b": 2, "o": 8, "d": 10}
 LONGEST_INTEGER = 67
 """A sign, a prefix and 64 binary digits: what is longer does not fit into 64 bits."""
-JSON_INTEGER_LIMIT = 1e21
-"""Below it Go writes a whole float without a fraction and an exponent: 80.0 reaches the API server as 80."""
 
 
 def resolve(text: str) -> Scalar:
@@ -54,7 +52,7 @@ def number(text: str) -> Scalar:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
         return text
-    return int(value) if value.is_integer() and abs(value) < JSON_INTEGER_LIMIT else value
+    return int(value) if value.is_integer() else value  # Go writes 80.0 as 80
 
 
 def integer(digits: str) -> int | None:
