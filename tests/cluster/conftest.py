@@ -21,7 +21,7 @@ from tests.cluster.follower import Follower
 from tests.cluster.proxy import FaultProxy
 
 QUICK = Timing(
-    first=0.02, limit=0.1, answer=2.0, page=2.0, whole=2.0, watch=60.0, silence=5.0, shortest=0.05, quiet=0.01,
+    first=0.02, limit=0.1, page=2.0, whole=2.0, watch=60.0, silence=5.0, shortest=0.05, quiet=0.01,
     patience=0.05, reread=0.2,
 )  # fmt: skip
 KINDS = ("Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace")
@@ -102,7 +102,7 @@ def connection_to(url: str) -> Connection:
     """A connection without credentials."""
     from kubernetes.client import Configuration
 
-    return Connection(lambda: Access(Configuration(host=url)), answer_within=QUICK.answer)
+    return Connection(lambda: Access(Configuration(host=url)), answer_within=2.0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,7 +7,8 @@ its watch and its models are not used.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gen.errors import InputError
@@ -15,20 +16,24 @@ from gen.errors import InputError
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
 
+Load = Callable[[], "Access"]
+
 
 class Access:
-    """How requests reach one API server with one identity."""
+    """How requests reach one API server with one identity.  Raises InputError."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self.server: str = configuration.host.rstrip("/")
         self.server_name: str | None = configuration.tls_server_name
-        self.proxy = proxy_of(configuration)
-        self.tls = tls_of(configuration)
+        with _told_as_input_error():
+            self.proxy = proxy_of(configuration)
+            self.tls = tls_of(configuration)
 
     def headers(self) -> dict[str, str]:
         """What proves who we are; may read a file or run a plugin, so it is asked for each request and in a thread."""
-        setting = self._configuration.auth_settings().get("BearerToken")
+        with _told_as_input_error():
+            setting = self._configuration.auth_settings().get("BearerToken")
         return {setting["key"]: str(setting["value"]).strip()} if setting else {}
 
 
@@ -58,14 +63,13 @@ def load_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
 
     Raises: InputError when neither can be read.
     """
-    import yaml
     from kubernetes import config
     from kubernetes.client import Configuration
 
     from_pod: Callable[..., None] = config.load_incluster_config
     from_file: Callable[..., None] = config.load_kube_config
     configuration = Configuration()
-    try:
+    with _told_as_input_error():
         if kubeconfig is None and context is None:
             try:
                 from_pod(configuration)
@@ -73,9 +77,16 @@ def load_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
                 from_file(client_configuration=configuration)
         else:
             from_file(kubeconfig, context, client_configuration=configuration)
-        return Access(configuration)
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+    return Access(configuration)
+
+
+@contextmanager
+def _told_as_input_error() -> Iterator[None]:
+    """Whatever the readers of configurations trip over, in one word."""
+    import yaml
+    from kubernetes.config import ConfigException
+
+    try:
+        yield
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"no access to a cluster: {error}") from error
-
-
-Load = Callable[[], Access]

@@ -29,6 +29,7 @@ class Connection:
     """Requests to one API server; raises only Unreachable, Refused, or Doubtful."""
 
     def __init__(self, load: Load, *, answer_within: float = 30.0) -> None:
+        """Make one; an answer has to begin within `answer_within` seconds, however long it is."""
         self._load, self._answer_within = load, answer_within
         self._access: Access | None = None
         self._lock = asyncio.Lock()
@@ -72,7 +73,9 @@ class Connection:
                 yield response
         except aiohttp.ClientSSLError as error:
             self._access = None
-            raise Unreachable(f"{path}: {error}") from error
+            raise Unreachable(f"{path}: {words(error)}") from error
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(f"{error.host}:{error.port}: {words(error.os_error)}") from error
         except (aiohttp.ClientError, InputError, OSError) as error:
             raise Unreachable(f"{path}: {words(error)}") from error
 

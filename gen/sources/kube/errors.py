@@ -40,5 +40,5 @@ def place_is_lost(error: Exception) -> bool:
 
 
 def words(error: Exception) -> str:
-    """What an exception says; some say nothing but their name."""
-    return str(error) or type(error).__name__
+    """What an exception says; some have nothing but their name."""
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

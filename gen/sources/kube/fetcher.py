@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from gen.ir import Issue, Source
@@ -73,7 +73,7 @@ class Fetcher:
             now = self._clock()
             due = [ref for ref, at in self._due.items() if at <= now][:AT_ONCE]
             if due:
-                await asyncio.gather(*(self._read(ref) for ref in due))
+                await self._read(due)
             else:
                 await self._wait(min(self._due.values(), default=now + self._timing.reread) - now)
 
@@ -82,17 +82,24 @@ class Fetcher:
             async with asyncio.timeout(seconds):
                 await self._wanted_changed.wait()
 
-    async def _read(self, ref: Ref) -> None:
-        try:
-            found = await self._ask(ref)
-        except Exception as error:  # even a defect must not end this: what is known stays known
-            delay = self._backoff.next(error.retry_after if isinstance(error, Refused) else 0.0)
-            self._observe(f"{ref}: {words(error)}", delay)
-        else:
-            delay = self._timing.reread * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
-            self._learn(ref, found)
-        if ref in self._due:
-            self._due[ref] = self._clock() + delay
+    async def _read(self, refs: Sequence[Ref]) -> None:
+        """Ask for some at once; those that fail are tried again together, and keep what is known of them."""
+        answers = await asyncio.gather(*map(self._ask, refs), return_exceptions=True)
+        failures = [answer for answer in answers if isinstance(answer, Exception)]
+        patience = self._delay_after(failures) if failures else 0.0
+        for ref, answer in zip(refs, answers, strict=True):
+            if ref not in self._due:
+                continue
+            if isinstance(answer, BaseException):
+                self._due[ref] = self._clock() + patience
+            else:
+                self._due[ref] = self._clock() + self._timing.reread * random.uniform(0.8, 1.2)  # noqa: S311
+                self._learn(ref, answer)
+
+    def _delay_after(self, failures: Sequence[Exception]) -> float:
+        delay = self._backoff.next(max(getattr(error, "retry_after", 0.0) for error in failures))
+        self._observe(f"{len(failures)} objects by reference: {words(failures[0])}", delay)
+        return delay
 
     async def _ask(self, ref: Ref) -> Object | Issue | None:
         try:
@@ -108,8 +115,6 @@ class Fetcher:
 
     def _learn(self, ref: Ref, found: Object | Issue | None) -> None:
         """Take in an answer; one that only says that the object cannot be read leaves what is known of it."""
-        if ref not in self._due:
-            return
         self._heard = self._clock()
         self._unanswered.discard(ref)
         if isinstance(found, Issue):
@@ -117,8 +122,7 @@ class Fetcher:
             self._publish([])
             return
         self.faults.pop(ref, None)
-        if found is None:
-            self._known.pop(ref, None)
-        else:
+        changed = found != self._known.pop(ref, None)
+        if found is not None:
             self._known[ref] = found
-        self._publish([Change(ref, found)])
+        self._publish([Change(ref, found)] if changed else [])

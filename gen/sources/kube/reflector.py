@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import msgspec
 from msgspec import Struct
@@ -146,12 +146,13 @@ class Reflector:
         else:
             params["resourceVersion"] = self._place
         silence = seconds + self._timing.silence
-        async with self._connection.lines(self.selection.path, params, silence=silence) as lines:
-            yield self._events(lines)
+        stream = self._connection.lines(self.selection.path, params, silence=silence)
+        async with stream as lines, aclosing(self._events(lines)) as events:
+            yield events
         if self._clock() - began < self._timing.shortest:
             raise Unreachable("the watch ended at once")
 
-    async def _events(self, lines: AsyncIterator[bytes]) -> AsyncIterator[wire.Event]:
+    async def _events(self, lines: AsyncIterator[bytes]) -> AsyncGenerator[wire.Event, None]:
         async for line in lines:
             self._heard = self._clock()
             yield wire.read_event(self.selection.kind, line)

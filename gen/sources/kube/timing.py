@@ -12,16 +12,15 @@ class Timing(Struct, frozen=True):
     """Units: seconds.
 
     Shape: a failed try is repeated after `first`, then twice as late each time up to `limit`; after `calm` without a
-    failure the delays begin anew.  An answer may take `answer` to begin and `page` to be whole; a whole state by
-    watch-list may take `whole`.  A watch is asked for `watch` to twice that long, and may be silent `silence` longer;
-    one that ends within `shortest` counts as a failure.  Changes are handed out after `quiet` without another one,
-    but never later than `patience`.  Objects that are read one by one are read again every `reread`.
+    failure the delays begin anew.  A page of a list may take `page`, a whole state by watch-list `whole`.  A watch is
+    asked for `watch` to twice that long, and may be silent `silence` longer; one that ends within `shortest` counts as
+    a failure.  Changes are handed out after `quiet` without another one, but never later than `patience`.  Objects
+    that are read one by one are read again every `reread`.
     """
 
     first: float = 0.8
     limit: float = 30.0
     calm: float = 120.0
-    answer: float = 30.0
     page: float = 60.0
     whole: float = 120.0
     watch: float = 300.0

@@ -1,29 +1,29 @@
 """Bytes of the API to objects: lists, events, and what is wrong with them.
 
 Everything is decoded in two steps, the envelope and then each object by itself, so one bad object never costs more
-than itself.  Objects are cut down on arrival to the views of gen.k8s.
+than itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 
+from gen.errors import BadValue
 from gen.ir import Issue, Source
-from gen.k8s import CLUSTER_SCOPED, KINDS, Object, Ref, ref_of
+from gen.k8s import CLUSTER_SCOPED, Object, Ref, decode, ref_of
 from gen.sources.kube.errors import Doubtful, Refused
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 INITIAL_END = "k8s.io/initial-events-end"
 
 
 class _ListMeta(Struct, rename="camel"):
     resource_version: str | None = None
-    continue_: str | None = field(default=None, name="continue")
+    continue_: str | None = msgspec.field(default=None, name="continue")
 
 
 class _List(Struct):
@@ -57,7 +57,6 @@ class _Status(Struct):
 
 
 _LIST, _HEAD, _EVENT, _STATUS = (msgspec.json.Decoder(shape) for shape in (_List, _Head, _Event, _Status))
-_VIEWS: Mapping[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(view) for kind, view in KINDS.items()}
 
 
 class Page(Struct):
@@ -113,12 +112,11 @@ def read_event(kind: str, line: bytes) -> Event:
 def read_object(kind: str, raw: Raw | bytes) -> tuple[Ref, Object | Issue]:
     """An object, or the Issue that says why it cannot be read."""
     try:
-        item = cast("Object", _VIEWS[kind].decode(raw))
+        item = decode(kind, raw)
+    except BadValue as error:
+        return _fault(kind, raw, error.code, str(error), error.field)
     except UNDECODABLE as error:
-        ref = _ref_of_bad(kind, raw)
-        message = str(error).replace(" - at `$.", " at `")
-        return ref, Issue(Source(ref.kind, ref.namespace, ref.name), "BadType", message)
-    _trim(item)
+        return _fault(kind, raw, "BadType", str(error), "")
     return ref_of(item), item
 
 
@@ -153,15 +151,9 @@ def _ref(kind: str, meta: _HeadMeta) -> Ref:
     return Ref(kind, "" if kind in CLUSTER_SCOPED else meta.namespace or "default", meta.name)
 
 
-def _ref_of_bad(kind: str, raw: Raw | bytes) -> Ref:
+def _fault(kind: str, raw: Raw | bytes, code: str, message: str, field: str) -> tuple[Ref, Issue]:
     try:
-        return _ref(kind, cast("_Head", _HEAD.decode(raw)).metadata)
+        ref = _ref(kind, cast("_Head", _HEAD.decode(raw)).metadata)
     except UNDECODABLE:
-        return Ref(kind, "", "")
-
-
-def _trim(item: Object) -> None:
-    """Drop kubectl's copy of the whole object: it is often as large as the object itself."""
-    annotations = cast("dict[str, str] | None", item.metadata.annotations)
-    if annotations:
-        annotations.pop(LAST_APPLIED, None)
+        ref = Ref(kind, "", "")
+    return ref, Issue(Source(ref.kind, ref.namespace, ref.name, field), code, message)
