@@ -6,9 +6,11 @@ reload old workers still accept.
 
 What clients notice of a reload: listening sockets stay open, so no connection is refused.  Requests under way are
 finished, and their answer says `Connection: close`.  A kept-alive connection without a request is closed; before
-1.27.4 at once, so a client that sends at that very moment finds it closed before any byte of an answer, and repeats
-the request on a new one as RFC 9112, 9.3.1 says.  From 1.27.4 on `keepalive_min_timeout` keeps such connections until
-their next request.
+1.27.4 at once, so a client that sends at that very moment finds it closed or reset before any byte of an answer, and
+repeats the request on a new one as RFC 9112, 9.3.1 says.  No setting of 1.22 or 1.26 avoids that (`lingering_close
+always` makes no difference).  Measured with 32 clients of wrk, which sends again at once: 30 reloads, 342,000 requests,
+no answer lost or cut, 434 of 960 connections closed without an announcement.  From 1.27.4 on `keepalive_min_timeout`
+keeps such connections until their next request.
 """
 
 from __future__ import annotations
@@ -18,20 +20,19 @@ import tempfile
 from pathlib import Path
 
 from backends.nginx import diagnosis
-from backends.nginx.master import External, Managed, Master, binary_of
+from backends.nginx.master import POLL_INTERVAL, External, Managed, Master, binary_of
 from backends.nginx.probe import ask_digest
 from gen.backend import Bundle, Placement, Plan
 from gen.errors import NotConfirmed, Rejected
 from gen.files import Generations
 from gen.process import run
 
-POLL_INTERVAL = 0.02
 ANSWERS_IN_A_ROW = 10  # over 200 ms, twice as long as nginx lets old workers accept
 ANSWER_TIMEOUT = 2.0
 
 
 def time_for(bundle: Bundle) -> float:
-    """Seconds that nginx may take to read a bundle; an idle machine needs a fiftieth of it."""
+    """Seconds that nginx may take to read a bundle; many times what it takes on an idle machine."""
     return 20.0 + sum(map(len, bundle.files.values())) / 100_000
 
 
@@ -41,34 +42,26 @@ class Control:
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
         self._generations = Generations(placement.state_dir.absolute())
-        configuration = self._generations.current_link / "nginx.conf"
-        managed = placement.mode == "managed"
-        self._master: Master = Managed(placement, configuration) if managed else External(placement)
+        is_managed = placement.mode == "managed"
+        self._master: Master = Managed(placement, self._generations) if is_managed else External(placement)
 
     async def validate(self, bundle: Bundle) -> None:
         """Let `nginx -t` read a generation; nothing outside the state directory is touched."""
         directory = await asyncio.to_thread(self._generations.write, bundle)
         with tempfile.TemporaryDirectory(prefix=".test-", dir=directory.parent) as scratch:
-            argv = [
-                binary_of(self._placement),
-                "-t",
-                "-e",
-                "stderr",
-                "-p",
-                scratch,
-                "-c",
-                str(directory / "nginx.conf"),
-            ]
-            done = await run(argv, timeout=time_for(bundle))
+            options = ["-t", "-e", "stderr", "-p", scratch, "-c", str(directory / "nginx.conf")]
+            done = await run([binary_of(self._placement), *options], timeout=time_for(bundle))
         if found := diagnosis.faults(done.returncode, done.output):
-            text = diagnosis.cut(found)
-            raise Rejected(text.replace(f"{directory}/", ""), diagnosis.blame(text, bundle, str(directory)))
+            words = diagnosis.cut(found).replace(f"{directory}/", "")
+            raise Rejected(words, diagnosis.blame(done.output, bundle, str(directory)))
 
     async def resume(self) -> Bundle | None:
         """The bundle that a running nginx reports, else one that is started from the last accepted generation."""
         if self._master.adopt():
             digest = await ask_digest(self._socket, timeout=ANSWER_TIMEOUT)
-            return self._generations.load(digest) if digest and self._generations.directory(digest).is_dir() else None
+            if digest and self._generations.directory(digest).is_dir():
+                return await asyncio.to_thread(self._generations.load, digest)
+            return None
         if not (accepted := self._generations.accepted()):
             return None
         bundle = await asyncio.to_thread(self._generations.load, accepted)

@@ -17,13 +17,15 @@ from backends.nginx import diagnosis
 from backends.nginx.version import find_binary
 from gen.backend import Placement
 from gen.errors import ApplyError, UsageError
+from gen.files import Generations
 from gen.process import Daemon, run
 
 SOCKET_PATH_LIMIT = 107
 PATIENCE = 4.0
 POLL_INTERVAL = 0.02
 COMMAND_TIMEOUT = 60.0
-LOG_TAIL = 64 * 1024
+LOG_TAIL = 1 << 20
+LOG_LIMIT = 64 << 20
 
 
 class Master(Protocol):
@@ -64,11 +66,11 @@ def binary_of(placement: Placement) -> str:
 class Managed:
     """An nginx that gen starts; it goes on without gen, and a later gen adopts it."""
 
-    def __init__(self, placement: Placement, configuration: Path) -> None:
+    def __init__(self, placement: Placement, generations: Generations) -> None:
         self._placement = placement
-        self._configuration = configuration
-        self._log = configuration.parent.parent / "proxy.log"
-        self._record = self._log.with_name("proxy.json")
+        self._configuration = generations.current_link / "nginx.conf"
+        self._log = generations.state_dir / "proxy.log"
+        self._record = generations.state_dir / "proxy.json"
         self._daemon: Daemon | None = None
         self._started = asyncio.Event()
         self._log_mark = 0
@@ -81,7 +83,7 @@ class Managed:
 
     async def load(self) -> None:
         """Start nginx, or tell it to read its files again."""
-        self._log_mark = self._log.stat().st_size if self._log.exists() else 0
+        self._mark_log()
         if self._daemon and self._daemon.is_alive:
             self._daemon.send_signal(signal.SIGHUP)
             return
@@ -98,14 +100,14 @@ class Managed:
         return words if diagnosis.FATAL.search(words) else ""
 
     def complaints(self) -> str:
-        """The lines of the log since the last start or reload by which nginx complains."""
+        """The lines of the log since the last start or reload that are about nginx itself, not about requests."""
         try:
             with self._log.open("rb") as file:
                 file.seek(self._log_mark)
                 text = file.read(LOG_TAIL).decode("utf-8", "replace")
         except OSError:
             return ""
-        return diagnosis.cut(diagnosis.complaints(text))
+        return diagnosis.cut([line for line in diagnosis.complaints(text) if line.startswith(("[emerg]", "[alert]"))])
 
     async def exited(self) -> str:
         """Wait for the end of nginx."""
@@ -135,6 +137,13 @@ class Managed:
         if daemon:
             self._started.set()
 
+    def _mark_log(self) -> None:
+        """Remember where the words about the next start or reload will begin; an overlong log begins anew."""
+        size = self._log.stat().st_size if self._log.exists() else 0
+        if size > LOG_LIMIT:
+            os.truncate(self._log, 0)  # nginx appends, so it goes on at the new end
+        self._log_mark = size if size <= LOG_LIMIT else 0
+
     async def _clear_socket(self) -> None:
         """Remove a socket that the dead left behind; the dying get some time."""
         deadline = time.monotonic() + PATIENCE
@@ -155,17 +164,8 @@ class Managed:
             raise ApplyError(f"cannot make {runtime_dir}: {error.strerror or error}") from error
         raise_open_files_limit()
         # With a relative prefix the workers need no access to the directories above.
-        argv = [
-            binary_of(self._placement),
-            "-e",
-            "stderr",
-            "-p",
-            "./",
-            "-c",
-            str(self._configuration),
-            "-g",
-            "daemon off;",
-        ]
+        options = ["-e", "stderr", "-p", "./", "-c", str(self._configuration), "-g", "daemon off;"]
+        argv = [binary_of(self._placement), *options]
         return Daemon.start(argv, log=self._log, record=self._record, cwd=runtime_dir)
 
 

@@ -49,7 +49,7 @@ class Rendered(Struct, frozen=True):
 
 
 class Memory:
-    """What the last rendering made; the next one takes from it what has not changed."""
+    """What was rendered before; the next rendering takes from it what has not changed, also after one that failed."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], Rendered] = {}
@@ -60,7 +60,7 @@ class Memory:
         key = (type(unit).__name__, name)
         found = self._last.get(key)
         if found is None or found.unit is not unit or found.context != context:
-            found = write(unit, context)
+            found = self._last[key] = write(unit, context)
         self._next[key] = found
         return found
 
@@ -82,24 +82,22 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
         servers.append(memory.recall(host.name, host, (targets, certificates[own].name if own else NOTHING), server))
     memory.turn()
 
-    upstreams_text, upstreams_origins = concatenated(groups.values())
-    files = {
-        "nginx.conf": main_file(config, version, sum(it.variables for it in servers)),
-        "listen.conf": listen_file(options, version, is_default=False),
-        "listen-default.conf": listen_file(options, version, is_default=True),
-        "upstreams.conf": upstreams_text,
-        **{f"hosts/{it.name}.conf": it.text for it in servers},
-    }
-    origins = {"upstreams.conf": upstreams_origins, **{f"hosts/{it.name}.conf": it.origins for it in servers}}
-    secrets = []
+    files: dict[str, bytes] = {}
+    origins: dict[str, Lines] = {}
+    for it in servers:
+        files[f"hosts/{it.name}.conf"], origins[f"hosts/{it.name}.conf"] = it.text, it.origins
     for name, it in certificates.items():
-        chain, key = f"certificates/{it.name}.crt", f"certificates/{it.name}.key"
-        files[chain], files[key] = config.certificates[name].chain, config.certificates[name].key
-        origins[chain] = origins[key] = it.origins
-        secrets.append(key)
+        pem = config.certificates[name]
+        for path, content in ((f"certificates/{it.name}.crt", pem.chain), (f"certificates/{it.name}.key", pem.key)):
+            files[path], origins[path] = content, it.origins
+    files["upstreams.conf"], origins["upstreams.conf"] = concatenated(groups.values())
+    files["nginx.conf"] = main_file(config, version, sum(it.variables for it in servers))
+    files["listen.conf"] = listen_file(options, version, is_default=False)
+    files["listen-default.conf"] = listen_file(options, version, is_default=True)
     digest = digest_of_files({**files, "digest.conf": digest_file(options, "")})
     files["digest.conf"] = digest_file(options, digest)
-    return Bundle(dict(sorted(files.items())), digest, config, frozenset(secrets), origins)
+    secrets = frozenset(f"certificates/{it.name}.key" for it in certificates.values())
+    return Bundle(dict(sorted(files.items())), digest, config, secrets, origins)
 
 
 def upstreams_of(host: Host) -> Iterator[str]:

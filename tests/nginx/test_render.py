@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.nginx import create
-from backends.nginx.render import Memory, render
+from backends.nginx.render import Memory, file_name, render
 from backends.nginx.version import detect, find_binary, parse
 from gen.backend import Bundle, Placement, digest_of_files
 from gen.errors import Rejected, UsageError
@@ -53,6 +53,7 @@ HOSTS = (
     host("parts.test", ("prefix", "/", Forward((Weighted("a"), Weighted("b", 2), Weighted("name"))))),
 )
 SHOP = config(HOSTS, UPSTREAMS, CERTIFICATES, Options(resolvers=("10.0.0.10",)))
+HOST_FILES = [f"hosts/{file_name(each)}.conf" for each in HOSTS]
 
 
 def text(bundle: Bundle) -> str:
@@ -92,11 +93,20 @@ def test_what_did_not_change_is_not_rendered_again() -> None:
     first = render(SHOP, FLOOR, memory)
     endpoints = config(HOSTS, (upstream("a", "10.0.0.9"), *UPSTREAMS[1:]), CERTIFICATES, SHOP.options)
     second = render(endpoints, FLOOR, memory)
-    hosts = [path for path in first.files if path.startswith("hosts/") and path != "hosts/default.conf"]
-    assert len(hosts) == len(HOSTS)
-    assert all(second.files[path] is first.files[path] for path in hosts)
+    assert all(second.files[path] is first.files[path] for path in HOST_FILES)
     changed = {path for path in first.files if second.files[path] != first.files[path]}
     assert changed == {"upstreams.conf", "digest.conf"}
+
+
+def test_a_failed_rendering_forgets_nothing() -> None:
+    memory = Memory()
+    first = render(SHOP, FLOOR, memory)
+    bad = host("bad.test", ("exact", "no-slash", Respond(200)))
+    with pytest.raises(Rejected):
+        render(config((*HOSTS, bad), UPSTREAMS, CERTIFICATES, SHOP.options), FLOOR, memory)
+    second = render(SHOP, FLOOR, memory)
+    assert second.digest == first.digest
+    assert all(second.files[path] is first.files[path] for path in HOST_FILES)
 
 
 def test_an_upstream_that_empties_changes_the_hosts_that_use_it() -> None:

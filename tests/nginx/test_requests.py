@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
-from gen.ir import Endpoint, Forward, Policy, Redirect, Respond, Upstream, Weighted
+from gen.ir import Balance, Endpoint, Forward, Policy, Redirect, Respond, Upstream, Weighted
 from tests.haproxy.configs import certificate, config, host, to, upstream
 from tests.live.client import Connection, Reply, Request
 from tests.live.echo import EchoNet, Seen
@@ -17,6 +18,7 @@ from tests.live.net import HTTP_PORT, HTTPS_PORT, fresh_address
 from tests.nginx.running import Running
 
 ECHO = "requests.test"
+BALANCES: tuple[Balance, ...] = get_args(Balance)
 HOSTS = (
     host(ECHO, ("prefix", "/", to("echo"))),
     host("other-name.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host="inner.svc:81")),
@@ -28,6 +30,7 @@ HOSTS = (
     host("dead.test", ("prefix", "/", to("dead"))),
     host("half-dead.test", ("prefix", "/", to("half-dead"))),
     host("draining.test", ("prefix", "/", to("draining"))),
+    *(host(f"{balance}.test".replace("_", "-"), ("prefix", "/", to(f"0/{balance}:1"))) for balance in BALANCES),
     host(
         "answers.test",
         ("exact", "/url", Redirect(308, url="https://elsewhere.test:8443/a%20b?x=$uri&y='\"#;}z")),
@@ -50,6 +53,7 @@ def proxy(binary: str, echo: EchoNet, tmp_path_factory: pytest.TempPathFactory) 
     for name, address in echoes.items():
         echo.listen(address, 8080, name)
     dead = [fresh_address(8080) for _ in range(3)]
+    twins = tuple(Endpoint(address, 8080) for address in sorted(echoes.values()))
     draining = (Endpoint(dead[0], 8080, draining=True), Endpoint(echoes["echo"], 8080))
     upstreams = (
         *(upstream(name, address) for name, address in echoes.items()),
@@ -58,6 +62,7 @@ def proxy(binary: str, echo: EchoNet, tmp_path_factory: pytest.TempPathFactory) 
         upstream("dead", *dead),
         upstream("half-dead", *dead[:2], echoes["echo"]),
         Upstream("draining", draining),
+        *(Upstream(f"0/{balance}:1", twins, balance=balance) for balance in BALANCES),
     )
     with Running(binary, tmp_path_factory.mktemp("state")) as running:
         running.go(config(HOSTS, upstreams, CERTIFICATES), resolvers=("127.0.0.1:1",), connect_timeout=0.5)
@@ -212,6 +217,13 @@ def test_all_endpoints_get_their_part(proxy: Running) -> None:
     answers = Counter(proxy.get("twins.test").service for _ in range(40))
     assert answers.keys() == {"echo", "twin"}
     assert min(answers.values()) >= 15
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_balances(proxy: Running, balance: Balance) -> None:
+    services = {proxy.get(f"{balance}.test".replace("_", "-")).service for _ in range(20)}
+    assert services <= {"echo", "twin"}
+    assert len(services) == (1 if balance == "source_hash" else 2)
 
 
 def test_upstreams_get_parts_by_weight(proxy: Running) -> None:
