@@ -148,9 +148,9 @@ class Control:
 
     async def _adopt(self, daemon: Daemon) -> Bundle | None:
         """Take over a proxy that a killed gen left behind; one that does not answer is replaced."""
+        self._daemon = daemon
         async for _ in runtime.ticks(ADOPTION):
             if digest := await runtime.live_digest(self.admin):
-                self._daemon = daemon
                 self._running.set()
                 bundle = self._known(digest)
                 if bundle:

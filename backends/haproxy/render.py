@@ -1,9 +1,11 @@
 """A Config as HAProxy's files; pure: the same Config gives the same bytes.
 
-haproxy.cfg     the head, which never names a tenant, then one backend a (upstream, policy)
-maps/*.map      who answers for which host and path, see backends.haproxy.routes
-crt.list        which certificate for which server name; the default one first
-certs/*.pem     chain and key
+    haproxy.cfg     the head, which never names a tenant, then one backend a (upstream, policy)
+    maps/*.map      who answers for which host and path, see backends.haproxy.routes
+    crt.list        which certificate for which server name; the default one first
+    certs/*.pem     chain and key
+
+All names are relative to the directory of haproxy.cfg, wherever that is.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class Renderer:
 
 def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:
     """The rows of all maps; a map without rows is there too, for a missing file would need a reload."""
-    splits = {name: rows for host in hosts for name, rows in host.splits.items()}
+    splits = {name: rows for host in hosts for name, rows in host.splits}
     return {
         "maps/hosts.map": [row for host in hosts for row in host.exact],
         "maps/wildcards.map": [row for host in hosts for row in host.wildcard],

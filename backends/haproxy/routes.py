@@ -26,7 +26,7 @@ SHARES = 1_000_000
 NOBODY = Source("", "", "")
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """What one backend section is made of; `action` is an upstream's id where requests are forwarded."""
 
     name: Encoded
@@ -35,14 +35,14 @@ class Target(Struct, frozen=True):
     source: Source
 
 
-class HostRows(Struct, frozen=True):
-    """All that one host adds to the maps; `splits` are rows by the split's name, `targets` the backends it names."""
+class HostRows(Struct, frozen=True, gc=False):
+    """All that one host adds to the maps; `splits` are names and rows, `targets` the backends that the rows name."""
 
     exact: tuple[Row, ...]
     wildcard: tuple[Row, ...]
     routes: tuple[Row, ...]
     regexes: tuple[Row, ...]
-    splits: dict[Encoded, tuple[Row, ...]]
+    splits: tuple[tuple[Encoded, tuple[Row, ...]], ...]
     targets: tuple[Target, ...]
 
 
@@ -77,7 +77,7 @@ def rows_of(host: Host) -> HostRows:
         wildcard=(name_row(host, site),) if host.is_wildcard else (),
         routes=tuple(routes.values()),
         regexes=tuple(regexes),
-        splits=splits,
+        splits=tuple(splits.items()),
         targets=tuple(targets),
     )
 

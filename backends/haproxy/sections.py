@@ -29,7 +29,7 @@ HEAD = TEMPLATES.get_template("haproxy.cfg.j2")
 BACKEND: Callable[..., str] = TEMPLATES.get_template("backend.cfg.j2").module.backend  # type: ignore[attr-defined]
 
 
-class Section(Struct, frozen=True):
+class Section(Struct, frozen=True, gc=False):
     """A section as text, and whom its lines belong to, counted from 0."""
 
     text: bytes

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from h2.connection import H2Connection
+from h2.events import DataReceived, ResponseReceived
 
 from gen.ir import Endpoint, Forward, Policy, Redirect, Respond, Upstream, Weighted
 from tests.haproxy.configs import certificate, config, host, to, upstream
@@ -14,7 +17,7 @@ from tests.haproxy.running import Running
 from tests.live.client import Connection, Reply, Request
 from tests.live.echo import EchoNet, Seen
 from tests.live.http2 import send_http2
-from tests.live.net import HTTP_PORT, HTTPS_PORT, fresh_address
+from tests.live.net import HTTP_PORT, HTTPS_PORT, free_port, fresh_address, has_ipv6
 
 ECHO = "requests.test"
 SERVED = (
@@ -161,6 +164,24 @@ def test_a_websocket(proxy: Running, scheme: str) -> None:
             assert connection.read(len(message)) == message
 
 
+def test_a_websocket_by_http2(proxy: Running) -> None:
+    """RFC 8441, which browsers use because HAProxy offers it."""
+    with socket.create_connection((proxy.address, HTTP_PORT), 10) as connection:
+        state = H2Connection()
+        state.initiate_connection()
+        pseudo = {":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/", ":authority": ECHO}
+        state.send_headers(1, [*pseudo.items(), ("sec-websocket-version", "13")])
+        connection.sendall(state.data_to_send())
+        body = b""
+        while body != b"over and back":
+            for event in state.receive_data(connection.recv(65536)):
+                if isinstance(event, ResponseReceived):
+                    state.send_data(1, b"over and back")
+                elif isinstance(event, DataReceived):
+                    body += event.data or b""
+            connection.sendall(state.data_to_send())
+
+
 def test_bodies_and_their_limit(proxy: Running) -> None:
     assert seen(proxy.send(Request(ECHO, method="POST", body=b"x" * 4096))).body == "x" * 4096
     assert proxy.send(Request(ECHO, method="POST", body=b"x" * 4097)).status == 413
@@ -263,6 +284,18 @@ def test_every_balance_and_weight(running: Running, echo: EchoNet, balance: str)
     told = Counter(seen(running.get("web.test")).instance for _ in range(40))
     assert set(told) <= {first, second}
     assert max(told.values()) >= 20 or balance == "least_connections"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_ipv6_on_both_sides(running: Running, echo: EchoNet) -> None:
+    port = free_port("::1")
+    echo.listen("::1", port, "six")
+    whole = config([host("web.test", ("prefix", "/", to("web")))], [upstream("web", "::1", port=port)])
+    ports = {"http_port": free_port("::1"), "https_port": free_port("::1")}
+    running.go(whole, bind=(running.address, "::1"), **ports)
+    with Connection("::1", ports["http_port"]) as connection:
+        told = seen(connection.exchange(Request("web.test")))
+    assert (told.service, told.value("x-real-ip")) == ("six", "::1")
 
 
 # ------------------------------------------------------------------ TLS
