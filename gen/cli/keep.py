@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 from pathlib import Path
@@ -52,10 +53,15 @@ async def keep(flags: Flags, state: Path, runtime: Path) -> None:
 
 
 def listen_to_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:
-    """The first SIGTERM or SIGINT ends the loop, the second one its patience."""
+    """The first SIGTERM or SIGINT ends the loop, the second one its patience.
 
-    def end() -> None:
-        (hurry if stopping.is_set() else stopping).set()
+    asyncio's own handlers would be gone a moment before the process is, and a signal then change its exit status.
+    """
+    loop, wishes = asyncio.get_running_loop(), itertools.chain([stopping], itertools.repeat(hurry))
+
+    def end(*_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop has ended
+            loop.call_soon_threadsafe(next(wishes).set)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, end)
+        signal.signal(number, end)

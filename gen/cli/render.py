@@ -27,10 +27,10 @@ def render(flags: Flags) -> int:
     backend = load_backend(flags)
     loaded = load_config(flags)
     config, unfit = fit(loaded.config, backend.features)
-    with progress("rendering"):
-        bundle = backend.render(config)
     tell(sorted({*loaded.issues, *unfit}), loaded.locate)
     require_whole(loaded.issues)
+    with progress("rendering"):
+        bundle = backend.render(config)
     if flags.check:
         differing = differing_files(Path(flags.check), bundle.files)
         click.echo("".join(f"{path}\n" for path in differing), nl=False)

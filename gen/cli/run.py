@@ -37,6 +37,8 @@ def run(flags: Flags) -> int:
         try:
             asyncio.run(keep(flags, state, runtime))
         finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)  # the end is near, and its status is known
             with contextlib.suppress(OSError):
                 runtime.rmdir()
     return 0

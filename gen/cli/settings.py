@@ -54,10 +54,12 @@ def options_of(flags: Flags, *, runtime_dir: str = "", resolvers: Sequence[str] 
     """What holds for the whole proxy.  Raises UsageError."""
     if flags.http_port == flags.https_port:
         raise UsageError(f"--http-port and --https-port are both {flags.http_port}")
+    if not flags.bind:
+        raise UsageError("--bind: expected at least one IP address")
     return Options(
         http_port=flags.http_port,
         https_port=flags.https_port,
-        bind=tuple(address("--bind", text) for text in flags.bind),
+        bind=tuple(dict.fromkeys(address("--bind", text) for text in flags.bind)),
         runtime_dir=flags.runtime_dir or runtime_dir or RUNTIME_DIR,
         resolvers=tuple(name_server(text) for text in flags.resolver or resolvers),
     )

@@ -67,11 +67,11 @@ def test_sigterm_at_any_moment_ends_it_cleanly(run: GenRun, moment: str) -> None
 def test_ctrl_c_ends_it_as_well(run: GenRun) -> None:
     run.write(web("127.0.0.1"))
     run.start()
-    assert run.process
-    run.process.send_signal(signal.SIGINT)
-    assert run.process.wait(10) == 0
+    process, run.process = run.process, None
+    assert process
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
     assert run.end_leftovers() == {}
-    run.process = None
 
 
 def test_second_sigterm_does_not_wait_for_requests(run: GenRun) -> None:
@@ -81,7 +81,7 @@ def test_second_sigterm_does_not_wait_for_requests(run: GenRun) -> None:
         with socket.create_connection((run.address, HTTP_PORT)) as client:
             client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
             accepted, _ = silent.accept()
-            process = run.process
+            process, run.process = run.process, None
             assert process
             begun = time.monotonic()
             process.send_signal(signal.SIGTERM)
@@ -92,7 +92,18 @@ def test_second_sigterm_does_not_wait_for_requests(run: GenRun) -> None:
             assert time.monotonic() - begun < 3
             accepted.close()
     assert run.end_leftovers() == {}
-    run.process = None
+
+
+def test_a_hail_of_sigterms_does_not_change_the_status(run: GenRun) -> None:
+    run.write(web("127.0.0.1"))
+    run.start()
+    process, run.process = run.process, None
+    assert process
+    while process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    assert process.returncode == 0
+    assert run.end_leftovers() == {}
 
 
 # ------------------------------------------------------------------ the log and the secrets
