@@ -21,6 +21,8 @@ from tests.live.manifests import Manifest, endpoint_slice, ingress, path, servic
 from tests.live.net import ADMIN_PORT, HTTP_PORT, HTTPS_PORT, fresh_address
 
 GEN = str(Path(sys.executable).with_name("gen"))
+ENDS_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "TERM", "--")
+"""Before a command: it gets a SIGTERM when the tests are killed, so that nothing of them stays on the machine."""
 READY_WITHIN, LIVE_WITHIN, STOPPED_WITHIN = 40.0, 30.0, 15.0
 STEADY = 6
 """So many new connections in a row must see a change before it counts as live: an old worker may accept a few more."""
@@ -64,9 +66,8 @@ class GenRun:
     def start(self, *, ready: bool = True) -> Self:
         """Start gen and wait until it is ready."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            command = [*ENDS_WITH_THE_TESTS, *self.command]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         if ready:
             self.wait("be ready", self.is_ready, READY_WITHIN)
         return self

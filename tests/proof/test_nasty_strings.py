@@ -188,7 +188,8 @@ def fault_of(nasty: Nasty, gen: GenRun, backend: str) -> str:
     reply = gen.send(Request(host, nasty.text if nasty.field == "path" else "/", scheme=scheme))
     if nasty.field == "permanent-redirect" and not nasty.is_blank:
         wanted, got = nasty.text.strip(), reply.value("location")
-        return "" if got == wanted else f"Location {got!r}"
+        absolute = f"http://{host}{wanted}" if wanted.startswith("/") else wanted
+        return "" if got == absolute else f"Location {got!r}"
     return fault_of_forwarded(nasty, reply, backend)
 
 

@@ -15,7 +15,7 @@ from tests.proof.worlds import make_world
 from tests.translate.oracle import answer
 
 SEED = int(os.environ.get("ORACLE_SEED", "20260101"))
-ROUNDS, WORLDS, REQUESTS = 4, 8, 70
+ROUNDS, WORLDS, REQUESTS = 4, 10, 75
 
 
 @pytest.mark.slow
