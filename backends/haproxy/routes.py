@@ -20,6 +20,7 @@ from backends.haproxy import syntax
 from backends.haproxy.syntax import Encoded
 from gen.errors import BadValue, Rejected
 from gen.ir import Forward, Host, Match, Policy, Redirect, Respond, Route, Source
+from gen.policy import literal
 
 Row = tuple[bytes, Source]
 SHARES = 1_000_000
@@ -126,7 +127,7 @@ def target_name(action: str | Redirect | Respond, policy: Policy) -> Encoded:
         case Respond():
             return syntax.identifier("respond", str(action.status), action.body)
         case upstream:
-            return syntax.identifier(upstream, policy.upstream_host or "")
+            return syntax.identifier(upstream, literal(policy.upstream_host or ()))
 
 
 def split_rows(name: Encoded, parts: list[tuple[Target, int]]) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from backends.haproxy.routes import Target, refusal
 from backends.haproxy.syntax import Encoded
 from gen.errors import BadValue
 from gen.ir import Config, Endpoint, Policy, Redirect, Respond, Source, Upstream
+from gen.policy import literal
 
 ADMIN_SOCKET = "admin.sock"
 DURATIONS = ("connect_timeout", "read_timeout", "send_timeout", "idle_timeout", "drain_timeout")
@@ -94,7 +95,7 @@ def answer_values(answer: Redirect | Respond) -> dict[str, Any]:
 
 def policy_values(policy: Policy) -> dict[str, Any]:
     """What the template prints of a policy.  Raises BadValue."""
-    return {"upstream_host": syntax.header(policy.upstream_host) if policy.upstream_host else None}
+    return {"upstream_host": syntax.header(literal(policy.upstream_host)) if policy.upstream_host else None}
 
 
 def upstream_values(upstream: Upstream) -> dict[str, Any]:

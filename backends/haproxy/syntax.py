@@ -158,7 +158,8 @@ BALANCE: Mapping[Balance, Encoded | None] = {
 def duration(seconds: float) -> Encoded:
     """A time; what is not zero is at least a millisecond."""
     clamped = min(max(seconds, 0.0), LONGEST_TIMER)
-    return Encoded(f"{max(round(clamped * 1000), int(clamped > 0))}ms")
+    milliseconds = max(round(clamped * 1000), int(clamped > 0))
+    return Encoded(f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s")
 
 
 def scaled(weights: Iterable[int]) -> list[int]:

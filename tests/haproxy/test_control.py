@@ -203,7 +203,7 @@ def test_words_of_the_proxy_find_the_object(
         ("prefix", "/", to("web")),
     ]
     whole = config(
-        [host("a.test", *rules, policy=Policy(upstream_host="x"), secret="one")],
+        [host("a.test", *rules, policy=Policy(upstream_host=("x",)), secret="one")],
         [upstream("web", "10.0.0.1", port=80)],
         [certificate("one")],
     )

@@ -48,7 +48,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
         [Redirect(301, url="https://x.test/"), Redirect(302, path="/é"), Respond(404), Respond(200, "hi\n")]
     ),
 )
-policies = st.sampled_from([Policy(), Policy(upstream_host="other.test")])
+policies = st.sampled_from([Policy(), Policy(upstream_host=("other.test",))])
 matches = st.builds(Match, st.sampled_from(["exact", "prefix", "regex"]), st.sampled_from(PATHS))
 upstreams = st.builds(
     Upstream,
@@ -122,7 +122,7 @@ def test_every_line_of_a_tenant_has_an_owner(whole: Config) -> None:
 def test_lines_belong_to_the_service_or_to_the_ingress() -> None:
     ends = upstream("web", "10.0.0.1", "10.0.0.2")
     bundle = Renderer().render(
-        config([host("a.test", ("prefix", "/", to("web")), policy=Policy(upstream_host="x.test"))], [ends])
+        config([host("a.test", ("prefix", "/", to("web")), policy=Policy(upstream_host=("x.test",)))], [ends])
     )
     lines = bundle.files["haproxy.cfg"].decode().split("\n")
     owners = {line.split()[0]: bundle.blame("haproxy.cfg", number) for number, line in enumerate(lines, 1)

@@ -22,7 +22,7 @@ from tests.live.net import HTTP_PORT, HTTPS_PORT, free_port, fresh_address, has_
 ECHO = "requests.test"
 SERVED = (
     host(ECHO, ("prefix", "/", to("echo"))),
-    host("other-name.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host="inner.svc:81")),
+    host("other-name.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=("inner.svc:81",))),
     host("both.test", ("prefix", "/", to("echo", "twin"))),
     host("parts.test", ("prefix", "/", Forward((Weighted("echo", 1), Weighted("twin", 3), Weighted("nobody", 0))))),
     host("nothing.test", ("prefix", "/", Forward((Weighted("echo", 0),)))),

@@ -127,9 +127,11 @@ def test_name_servers(text: str, wanted: str) -> None:
 
 @given(st.floats(0, 1e9))
 def test_durations(seconds: float) -> None:
-    milliseconds = int(syntax.duration(seconds).removesuffix("ms"))
+    text = syntax.duration(seconds)
+    milliseconds = int(text[:-2]) if text.endswith("ms") else int(text[:-1]) * 1000
     assert (milliseconds > 0) == (seconds > 0)
     assert milliseconds < 2**31
+    assert milliseconds == pytest.approx(min(seconds, 24 * 86400) * 1000, abs=1)
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1))
@@ -180,7 +182,7 @@ def test_what_is_accepted_arrives(running: Running, echo: EchoNet) -> None:
                 *(host(f"u{n}.test", ("prefix", "/", Redirect(302, url=text))) for n, text in enumerate(urls)),
                 *(host(f"b{n}.test", ("prefix", "/", Respond(200, text))) for n, text in enumerate(bodies)),
                 *(host(f"p{n}.test", ("exact", f"/{text}", Respond(200, "it"))) for n, text in enumerate(paths)),
-                *(host(f"h{n}.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=text))
+                *(host(f"h{n}.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=(text,)))
                   for n, text in enumerate(urls)),
             ],
             [upstream("echo", address)],
@@ -234,7 +236,7 @@ def shape(field: str, text: str) -> tuple[object, ...]:
         "host": ("exact", "/x", to("web")),
         "id": ("exact", "/x", to(text)),
     }
-    policy = Policy(upstream_host=text if field == "host" else None)
+    policy = Policy(upstream_host=(text,) if field == "host" else None)
     whole = config([host("a.test", rules[field], policy=policy)], [upstream("web", "192.0.2.1"), upstream(text)])
     files = Renderer().render(whole).files
     rows = [len(row.split()) for path in sorted(files) if path.startswith("maps/") for row in lines(files[path])]
