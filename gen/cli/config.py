@@ -10,7 +10,7 @@ from gen.errors import UsageError
 Value = str | tuple[str, ...]
 
 
-def load_config(path: str, known: Collection[str], lists: Collection[str]) -> Mapping[str, Value]:
+def file_values(path: str, known: Collection[str], lists: Collection[str]) -> Mapping[str, Value]:
     """The values of a configuration file by flag, as they would stand on a command line.
 
     Shape: `known` are all names that may occur, `lists` those that may have several values.

@@ -50,6 +50,7 @@ async def keep(flags: Flags, state: Path, runtime: Path) -> None:
         if flags.admin:
             await stack.enter_async_context(serve(*host_and_port("--admin", flags.admin), health, metrics))
         await loop.run(stopping, hurry)
+    logging.getLogger("gen").info("gen ends")
 
 
 def listen_to_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:

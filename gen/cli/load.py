@@ -12,7 +12,7 @@ from msgspec import Struct
 from gen.backend import Backend, load
 from gen.cli.flags import Flags
 from gen.cli.progress import progress
-from gen.cli.settings import options_of, placement_of, settings_of
+from gen.cli.settings import backend_of, options_of, placement_of, settings_of
 from gen.errors import InputError, UsageError
 from gen.ir import Config, Issue
 from gen.report.text import Locate, issue_line
@@ -45,8 +45,6 @@ def read_manifests(flags: Flags) -> Manifests:
     """All that -f and its companions name.  Raises UsageError and InputError."""
     if not flags.filename:
         raise UsageError("there is nothing to read: give -f FILE, -f DIR, or -f - for stdin")
-    if flags.namespace and flags.all_namespaces:
-        raise UsageError("-n and -A exclude each other")
     return read(flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector)
 
 
@@ -62,9 +60,7 @@ def load_backend(flags: Flags, scratch: Path = Path("/nonexistent")) -> Backend:
 
     Raises: UsageError.
     """
-    if not flags.backend:
-        raise UsageError("which proxy? give -b nginx, -b haproxy or -b envoy")
-    return load(flags.backend, placement_of(flags, state_dir=scratch, runtime_dir=scratch / "run"))
+    return load(backend_of(flags), placement_of(flags, state_dir=scratch, runtime_dir=scratch / "run"))
 
 
 def tell(issues: Iterable[Issue], locate: Locate) -> None:

@@ -93,10 +93,10 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
     """Make a configuration file the source of defaults.  Raises UsageError."""
     if path is None:
         return
-    from gen.cli.config import load_config
+    from gen.cli.config import file_values
 
     lists = {key for key, flag in SHARED.items() if flag.multiple}
-    ctx.default_map = {str(SHARED[key].name): value for key, value in load_config(path, SHARED, lists).items()}
+    ctx.default_map = {str(SHARED[key].name): value for key, value in file_values(path, SHARED, lists).items()}
 
 
 class Command(click.Command):

@@ -19,18 +19,18 @@ def run(flags: Flags) -> int:
     """
     if not flags.filename or "-" in flags.filename:
         raise UsageError("there is nothing to watch: give -f DIR")
-    if not flags.backend:
-        raise UsageError("which proxy? give -b nginx, -b haproxy or -b envoy")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o027)
     import asyncio
 
     from gen.cli.keep import keep
+    from gen.cli.settings import backend_of
     from gen.cli.state import owned, runtime_directory, state_directory
     from gen.process import forbid_core_dumps
     from gen.report.log import set_up
 
     forbid_core_dumps()
+    backend_of(flags)
     set_up(flags.log_format, flags.log_level)
     with owned(state_directory(flags.state_dir)) as state:
         runtime = runtime_directory(flags.runtime_dir, state)

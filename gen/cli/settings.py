@@ -24,7 +24,9 @@ RESOLVERS = ("127.0.0.1",)
 
 
 def settings_of(flags: Flags, options: Options, fallback_certificate: Certificate | None = None) -> Settings:
-    """What decides, besides the objects, what translation gives; objects come from files."""
+    """What decides, besides the objects, what translation gives; objects come from files.  Raises UsageError."""
+    if flags.namespace and flags.all_namespaces:
+        raise UsageError("-n and -A exclude each other")
     ingress_class, controller_class = CLASS_OF_PROFILE[flags.profile]
     without_class = flags.watch_ingress_without_class
     return Settings(
@@ -65,6 +67,13 @@ def options_of(flags: Flags, *, runtime_dir: str = "", resolvers: Sequence[str] 
     )
 
 
+def backend_of(flags: Flags) -> str:
+    """The proxy to write for.  Raises UsageError."""
+    if not flags.backend:
+        raise UsageError("which proxy? give -b nginx, -b haproxy or -b envoy")
+    return flags.backend
+
+
 def placement_of(flags: Flags, *, state_dir: Path, runtime_dir: Path) -> Placement:
     """Where the proxy is.  Raises UsageError for a way to reach it that its mode does not use."""
     outside = {
@@ -83,8 +92,16 @@ def placement_of(flags: Flags, *, state_dir: Path, runtime_dir: Path) -> Placeme
         version=flags.proxy_version,
         pid_file=Path(flags.proxy_pid_file).absolute() if flags.proxy_pid_file else None,
         socket=flags.proxy_socket,
-        reload_command=tuple(shlex.split(flags.reload_command)),
+        reload_command=words("--reload-command", flags.reload_command),
     )
+
+
+def words(flag: str, command: str) -> tuple[str, ...]:
+    """A command in its words, quoted as for a shell.  Raises UsageError."""
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from error
 
 
 def qualified(flag: str, value: str) -> str:
@@ -120,12 +137,12 @@ def name_server(text: str) -> str:
 
 
 def system_resolvers(path: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
-    """The name servers of this machine; the documented default where it names none."""
+    """The name servers of this machine; the documented default where it names none that is good on every interface."""
     try:
-        words = [line.split() for line in path.read_text(errors="replace").splitlines()]
+        lines = [line.split() for line in path.read_text(errors="replace").splitlines()]
     except OSError:
-        words = []
-    named = [word[1].partition("%")[0] for word in words if len(word) > 1 and word[0] == "nameserver"]
+        lines = []
+    named = [line[1] for line in lines if len(line) > 1 and line[0] == "nameserver" and "%" not in line[1]]
     return tuple(name for name in named if is_address(name)) or RESOLVERS
 
 
