@@ -1,26 +1,83 @@
 """What a backend cannot honour, said in one place: from the words of its `features`.
 
-The words: the name of every optional field of ir.Policy; "regex" (a Match of that kind); "weights" (a Forward to
-several upstreams); "dns" (Upstream.dns); "listeners" (Config.listeners).  What is missing becomes an Issue; a route
-whose *security* policy is missing is closed (503) instead of opened.
+The words: the name of every optional field of Policy and of HostPolicy; "options.NAME" for every optional field of
+Options; "regex" (a Match of that kind); "weights" (a Forward to several upstreams); "aliases" and "alias_patterns"
+(Host); "dns" (Upstream.dns); "listeners" (Config.listeners).  What is missing becomes an Issue; a route whose
+*security* policy is missing is closed (503) instead of opened, and so are all routes of its host or of the proxy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from gen.ir import NO_POLICY, Config, Forward, Host, Issue, Listener, Policy, Respond, Route, Severity, Source, Upstream
+from gen.ir import (
+    NO_HOST_POLICY,
+    NO_POLICY,
+    Config,
+    Forward,
+    Host,
+    HostPolicy,
+    Issue,
+    Listener,
+    Options,
+    Policy,
+    Respond,
+    Route,
+    Severity,
+    Source,
+    Upstream,
+)
+from gen.policy import certificates_of, upstreams_of
 
 SECURITY = frozenset(
-    ("allow", "deny", "auth_basic", "auth_external", "rate_limits", "connection_limit", "bandwidth", "upstream_tls")
+    (
+        "allow",
+        "deny",
+        "auth_basic",
+        "auth_external",
+        "rate_limits",
+        "connection_limit",
+        "waf",
+        "body_limit",
+        "bandwidth",
+        "upstream_tls",
+        "directives",
+        "client_certificate",
+        "ciphers",
+        "options.block_networks",
+        "options.block_user_agents",
+        "options.block_referers",
+        "options.forwarded",
+        "options.proxy_protocol",
+        "options.tls_protocols",
+        "options.tls_ciphers",
+        "options.reject_unknown_names",
+    )
 )
-"""The fields of ir.Policy without which a route would let more through than its owner allows."""
+"""The fields without which a route would let more through than its owner allows."""
 
-_OF_ROUTES = frozenset((*Policy.__struct_fields__, "regex", "weights"))
+OPTIONAL = tuple(
+    name
+    for name, default in zip(Options.__struct_fields__, Options.__struct_defaults__, strict=True)
+    if default is None
+)
+"""The optional fields of Options."""
+
+WORDS = frozenset(
+    (
+        *Policy.__struct_fields__,
+        *HostPolicy.__struct_fields__,
+        *(f"options.{name}" for name in OPTIONAL),
+        *("regex", "weights", "aliases", "alias_patterns", "dns", "listeners"),
+    )
+)
+"""All words of `features`."""
+
+_OF_HOSTS = WORDS - {"dns", "listeners"} - {f"options.{name}" for name in OPTIONAL}
 _CLOSED = Respond(503)
 T = TypeVar("T")
 
@@ -31,13 +88,36 @@ def fit(config: Config, features: frozenset[str]) -> tuple[Config, tuple[Issue, 
     Shape: the very same Config, hosts and upstreams where nothing is lacking.
     """
     fitting = _Fitting(features)
-    hosts = config.hosts if features >= _OF_ROUTES else _each(config.hosts, fitting.host)
+    options = fitting.options(config.options)
+    hosts = config.hosts if features >= _OF_HOSTS and not fitting.is_closed else _each(config.hosts, fitting.host)
     upstreams = config.upstreams if "dns" in features else _each(config.upstreams, fitting.upstream)
     listeners = config.listeners if "listeners" in features else fitting.listeners(config.listeners)
     if not fitting.issues:
         return config, ()
-    fitted = msgspec.structs.replace(config, hosts=hosts, upstreams=upstreams, listeners=listeners)
-    return fitted, tuple(sorted(set(fitting.issues)))
+    fitted = msgspec.structs.replace(config, hosts=hosts, upstreams=upstreams, listeners=listeners, options=options)
+    return (_without_the_unnamed(fitted) if hosts is not config.hosts else fitted), tuple(sorted(set(fitting.issues)))
+
+
+def _without_the_unnamed(config: Config) -> Config:
+    """The configuration without upstreams and certificates that nothing names any more."""
+    upstreams = {listener.upstream for listener in config.listeners.values()}
+    certificates = {config.options.default_certificate}
+    for host in config.hosts.values():
+        certificates.add(host.certificate)
+        for route in host.routes:
+            if isinstance(route.action, Forward):
+                upstreams.update(part.upstream for part in route.action.split)
+            upstreams.update(upstreams_of(route.policy))
+            certificates.update(certificates_of(route.policy))
+    return msgspec.structs.replace(
+        config, upstreams=_only(config.upstreams, upstreams), certificates=_only(config.certificates, certificates)
+    )
+
+
+def _only(values: Mapping[str, T], names: Iterable[str]) -> Mapping[str, T]:
+    wanted = set(names)
+    kept = {name: value for name, value in values.items() if name in wanted}
+    return values if len(kept) == len(values) else kept
 
 
 def _each(old: Mapping[str, T], change: Callable[[T], T]) -> Mapping[str, T]:
@@ -52,14 +132,55 @@ class _Fitting:
         self._features = features
         self._lacks_regex = "regex" not in features
         self._lacks_weights = "weights" not in features
+        self.is_closed = False
         self.issues: list[Issue] = []
 
+    def options(self, options: Options) -> Options:
+        lacking = [name for name in OPTIONAL if f"options.{name}" not in self._features]
+        wanted = [name for name in lacking if getattr(options, name) is not None]
+        for name in wanted:
+            is_security = f"options.{name}" in SECURITY
+            self.is_closed |= is_security
+            effect = "is not supported, so all routes answer 503" if is_security else "is not supported"
+            severity: Severity = "error" if is_security else "warning"
+            self._say(Source("ConfigMap", "", "options"), severity, f"{name} {effect}")
+        return msgspec.structs.replace(options, **dict.fromkeys(wanted)) if wanted else options
+
     def host(self, host: Host) -> Host:
+        if self.is_closed:
+            return _closed(host)
+        if host.policy is not NO_HOST_POLICY or host.aliases or host.alias_patterns:
+            host = self._names(host)
         if not self._is_plain_enough(host):
             routes = tuple(fitted for route in host.routes if (fitted := self._route(route)))
             if len(routes) < len(host.routes) or not all(map(is_, routes, host.routes)):
                 return msgspec.structs.replace(host, routes=routes)
         return host
+
+    def _names(self, host: Host) -> Host:
+        """A host without the names and policies that lack."""
+        source = host.sources[0] if host.sources else Source("Host", "", host.name)
+        changed: dict[str, Any] = {
+            name: () for name in ("aliases", "alias_patterns") if getattr(host, name) and name not in self._features
+        }
+        for name in changed:
+            self._say(source, "warning", f"{name} are not supported, so the host has no further names")
+        lacking = self._lacking(host.policy, source, "the host")
+        if lacking:
+            changed["policy"] = msgspec.structs.replace(host.policy, **dict.fromkeys(lacking))
+        fitted = msgspec.structs.replace(host, **changed) if changed else host
+        return fitted if SECURITY.isdisjoint(lacking) else _closed(fitted)
+
+    def _lacking(self, policy: Policy | HostPolicy, source: Source, what: str) -> list[str]:
+        """The fields of a policy that lack, each one told."""
+        wanted = [name for name in policy.__struct_fields__ if getattr(policy, name) is not None]
+        lacking = [name for name in wanted if name not in self._features]
+        for name in lacking:
+            if name in SECURITY:
+                self._say(source, "error", f"{name} is not supported, so {what} answers 503")
+            else:
+                self._say(source, "warning", f"{name} is not supported and has no effect")
+        return lacking
 
     def _is_plain_enough(self, host: Host) -> bool:
         """Whether no route has anything to look at: one loop, since it runs over all hosts at every change."""
@@ -96,19 +217,18 @@ class _Fitting:
         return msgspec.structs.replace(route, action=Forward((heaviest,)))
 
     def _policy(self, route: Route) -> Route:
-        policy = route.policy
-        wanted = [name for name in policy.__struct_fields__ if getattr(policy, name) is not None]
-        lacking = [name for name in wanted if name not in self._features]
+        lacking = self._lacking(route.policy, route.source, "the route")
         if not lacking:
             return route
-        for name in lacking:
-            if name in SECURITY:
-                self._say(route.source, "error", f"{name} is not supported, so the route answers 503")
-            else:
-                self._say(route.source, "warning", f"{name} is not supported and has no effect")
         action = route.action if SECURITY.isdisjoint(lacking) else _CLOSED
-        fitting = msgspec.structs.replace(policy, **dict.fromkeys(lacking))
+        fitting = msgspec.structs.replace(route.policy, **dict.fromkeys(lacking))
         return msgspec.structs.replace(route, policy=fitting, action=action)
 
     def _say(self, source: Source, severity: Severity, message: str) -> None:
         self.issues.append(Issue(source, "ProxyLacks", f"this proxy cannot do it: {message}", severity))
+
+
+def _closed(host: Host) -> Host:
+    """The host with nothing but 503."""
+    routes = tuple(msgspec.structs.replace(route, action=_CLOSED, policy=NO_POLICY) for route in host.routes)
+    return msgspec.structs.replace(host, routes=routes, policy=NO_HOST_POLICY)

@@ -17,12 +17,15 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from gen.policy import NO_HOST_POLICY as NO_HOST_POLICY
 from gen.policy import NO_POLICY as NO_POLICY
+from gen.policy import Balance as Balance
+from gen.policy import Buffering, Forwarded, Gzip, Text
+from gen.policy import HostPolicy as HostPolicy
 from gen.policy import Policy as Policy
 
 Severity = Literal["error", "warning", "info"]
 MatchKind = Literal["exact", "prefix", "regex"]
-Balance = Literal["round_robin", "least_connections", "source_hash", "random"]
 
 CATCH_ALL = ""
 """The name of the host that answers for every name without a host of its own."""
@@ -101,13 +104,19 @@ class Forward(Struct, frozen=True, gc=False, tag="forward"):
 class Redirect(Struct, frozen=True, gc=False, tag="redirect"):
     """Answer with a Location.
 
-    Shape: either `url`, an absolute URL that is sent as it is; or `path`, decoded, which replaces the path of the
-    request while scheme, host, port and query stay.
+    Shape: either `url`, an absolute URL that is sent as it is; or what differs from the URL of the request: `path`,
+    decoded ("": the client's), `query`, raw (None: the client's), and `host`, with which the port of the listener is
+    always written.  `cut_slash` takes one trailing slash from the end of the client's path and query.  `is_relative`
+    leaves out scheme, host and port.
     """
 
     status: int
     url: str = ""
     path: str = ""
+    query: str | None = None
+    host: str = ""
+    cut_slash: bool = False
+    is_relative: bool = False
 
 
 class Respond(Struct, frozen=True, gc=False, tag="respond"):
@@ -135,13 +144,19 @@ class Host(Struct, frozen=True, gc=False):
     Shape: `name` is exact, `*.x` (exactly one label more than x) or "" (the catch-all, always present).  `routes`
     are complete and in match order: exact paths, then regexes, then prefixes, longest first; the last one is the
     prefix "/".  A host never falls through to another host.  `certificate` is an id, "" means the default one;
-    every host answers on HTTP and on HTTPS.
+    every host answers on HTTP and on HTTPS.  `aliases` are further names, exact or `*.x`, which no other host has;
+    `alias_patterns` regexes for names, tried after all exact and wildcard names.
+
+    Where one route is a regex, all are, but for the implicit prefix "/": then the order is that of `routes`.
     """
 
     name: str
     routes: tuple[Route, ...]
     certificate: str = ""
     sources: tuple[Source, ...] = ()
+    policy: HostPolicy = NO_HOST_POLICY
+    aliases: tuple[str, ...] = ()
+    alias_patterns: tuple[str, ...] = ()
 
     @property
     def is_wildcard(self) -> bool:
@@ -236,6 +251,54 @@ class Options(Struct, frozen=True):
     idle_timeout: float = 75.0
     drain_timeout: float = 240.0
     tries: int = 3
+
+    hsts: str | None = None
+    """Strict-Transport-Security for every answer over HTTPS."""
+    tls_protocols: tuple[str, ...] | None = None
+    """TLSv1.2 and TLSv1.3, or others."""
+    tls_ciphers: str | None = None
+    tls_session_tickets: bool | None = None
+    reject_unknown_names: bool | None = None
+    """The TLS handshake fails for names that no host has, and without a name."""
+    forwarded: Forwarded | None = None
+    proxy_protocol: tuple[str, ...] | None = None
+    """Both ports take the PROXY protocol, its addresses count when the peer is in one of these networks."""
+    request_headers: tuple[tuple[str, Text], ...] | None = None
+    """Set on every request for an upstream."""
+    response_headers: tuple[tuple[str, str], ...] | None = None
+    """Set on every answer."""
+    hidden_headers: tuple[str, ...] | None = None
+    """Taken from the answers of upstreams."""
+    underscores_in_headers: bool | None = None
+    """Headers with underscores are passed on instead of dropped."""
+    request_id: bool | None = None
+    """False: X-Request-ID is not made up."""
+    block_networks: tuple[str, ...] | None = None
+    """403 for clients from there."""
+    block_user_agents: tuple[tuple[bool, str], ...] | None = None
+    """403 for these: (True, a regex to search) or (False, the whole text), both case-insensitive."""
+    block_referers: tuple[tuple[bool, str], ...] | None = None
+    gzip: Gzip | None = None
+    buffering: Buffering | None = None
+    retry_conditions: tuple[str, ...] | None = None
+    """As in policy.Retries; None is error and timeout."""
+    retry_timeout: float | None = None
+    header_timeout: float | None = None
+    """For a client to send its headers."""
+    body_timeout: float | None = None
+    """Between two pieces of a client's body."""
+    header_buffers: tuple[int, int] | None = None
+    """Number and size of the buffers for large request headers."""
+    idle_requests: int | None = None
+    """Requests over one connection of a client."""
+    http2: bool | None = None
+    http2_streams: int | None = None
+    upstream_idle_connections: int | None = None
+    upstream_idle_timeout: float | None = None
+    upstream_idle_requests: int | None = None
+    max_connections: int | None = None
+    """Of one worker."""
+    access_log: bool | None = None
 
 
 class Config(Struct, frozen=True):

@@ -1,14 +1,20 @@
 """What happens to a request on its way: one small value a feature, in no proxy's words.
 
-`Policy` (of a route) and `HostPolicy` (of a virtual host) have one optional field each; None or empty means that the
-feature is off.  gen.fit compares the fields that are set with the `features` of a backend.  Units as in gen.ir.
+`Policy` (of a route) and `HostPolicy` (of a virtual host) have one optional field each, ir.Options has some more; None
+or empty means that the feature is off.  gen.fit compares the fields that are set with the `features` of a backend.
+Units as in gen.ir.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
+
+from gen.errors import BadValue
+
+Balance = Literal["round_robin", "least_connections", "source_hash", "random"]
 
 # ------------------------------------------------------------------ text that holds values of the request
 
@@ -16,18 +22,46 @@ from msgspec import Struct
 class Variable(Struct, frozen=True, gc=False, order=True):
     """A value of the request, filled in by the proxy.
 
-    Shape: `name` is one of host (the Host header without port, lower case), http_host (as sent), scheme, uri (decoded
-    path), request_uri (raw, with query), args (the query), remote_addr, remote_user, request_method, request_id,
-    server_port; or `header`, `cookie`, `query` with the name in `argument`; or `capture` with the number of a regex
-    group in `argument`.
+    Shape: `name` is one of VARIABLES; or `header`, `cookie`, `query` with the name in `argument`; or `capture` with
+    the number of a regex group in `argument`.
     """
 
     name: str
     argument: str = ""
 
 
+VARIABLES = frozenset(
+    (
+        "host",
+        "http_host",
+        "scheme",
+        "uri",
+        "request_uri",
+        "escaped_request_uri",
+        "args",
+        "remote_addr",
+        "remote_user",
+        "request_method",
+        "request_id",
+        "server_port",
+    )
+)
+"""Variables without an argument.
+
+host: the Host header without port, lower case; http_host: as sent; uri: the decoded path; request_uri: raw, with the
+query; escaped_request_uri: the same percent-encoded, to stand in a query; args: the raw query.
+"""
+
 Text = tuple[str | Variable, ...]
 """Literal pieces and variables; () is the empty text."""
+
+
+def literal(text: Text) -> str:
+    """A text that holds no variables.  Raises: BadValue (VariableUnsupported) where it holds one."""
+    for piece in text:
+        if isinstance(piece, Variable):
+            raise BadValue("VariableUnsupported", f"the variable {piece.name} cannot stand here")
+    return "".join(str(piece) for piece in text)
 
 
 # ------------------------------------------------------------------ who may pass
@@ -51,10 +85,11 @@ class ExternalAuth(Struct, frozen=True, gc=False):
     """A sub-request decides: 2xx passes, 401 and 403 are passed on, anything else is 500.
 
     Shape: `upstream` is where the sub-request goes, over TLS or not, with `host` as its Host header and `path` (with
-    query) as its target.  `signin` is where a 401 is redirected to (302), complete with its parameter; () passes the
-    401 on. `response_headers` are copied from the answer to the request for the upstream, replacing or clearing the
-    client's. `request_headers` are added to the sub-request.  `cache_key` () means no cache; `cache_valid` are
-    (statuses, seconds).
+    query) as its target; it has no body.  `signin` is where a 401 is redirected to (302), complete with its parameter;
+    () passes the 401 on. `response_headers` are copied from the answer to the request for the upstream, replacing or
+    clearing the client's. `request_headers` are set on the sub-request, after those that it always has.
+    `request_redirect` is its X-Auth-Request-Redirect.  `cache_key` () means no cache; `cache_valid` are (statuses,
+    seconds).  `keepalive` 0 leaves it to the proxy.
     """
 
     upstream: str
@@ -65,7 +100,7 @@ class ExternalAuth(Struct, frozen=True, gc=False):
     signin: Text = ()
     response_headers: tuple[str, ...] = ()
     request_headers: tuple[tuple[str, Text], ...] = ()
-    request_redirect: Text = ()
+    request_redirect: Text = (Variable("request_uri"),)
     always_set_cookie: bool = False
     cache_key: Text = ()
     cache_valid: tuple[tuple[tuple[int, ...], float], ...] = ()
@@ -98,8 +133,9 @@ class ConnectionLimit(Struct, frozen=True, gc=False):
 class ClientCertificate(Struct, frozen=True, gc=False):
     """Certificates that clients of a host show.
 
-    Shape: `ca` and `crl` are PEM.  `verify`: on asks for a valid one (400 without), optional checks one that is
-    shown, unchecked only passes it on.  `match_subject` is a regex searched in the subject (403 without a match).
+    Shape: `ca` and `crl` are PEM; where `ca` is empty the host answers 403 to everything.  `verify`: on asks for a
+    valid one (400 without), optional checks one that is shown, unchecked only passes it on.  `match_subject` is a regex
+    searched in the subject (403 without a match, on plain HTTP too).  `error_page` is a URL: 302 instead of 400.
     """
 
     ca: bytes
@@ -109,6 +145,13 @@ class ClientCertificate(Struct, frozen=True, gc=False):
     error_page: str = ""
     pass_upstream: bool = False
     match_subject: str = ""
+
+
+class Waf(Struct, frozen=True, gc=False):
+    """ModSecurity with the recommended rules, perhaps with OWASP's core rules."""
+
+    core_rules: bool = False
+    transaction_id: Text = ()
 
 
 class Bandwidth(Struct, frozen=True, gc=False):
@@ -135,8 +178,8 @@ class HttpsRedirect(Struct, frozen=True, gc=False):
 class Cors(Struct, frozen=True, gc=False):
     """Cross-origin headers; any OPTIONS request of an allowed origin is answered with 204.
 
-    Shape: `origins` are `scheme://host[:port]`, where the host may begin with `*.` (one label); () means any,
-    answered as `*`.
+    Shape: `origins` are `scheme://host[:port]`, where the host may begin with `*.` (one label), or `null`; () means
+    any, answered as `*`.
     """
 
     origins: tuple[str, ...]
@@ -162,6 +205,14 @@ class RedirectRewrite(Struct, frozen=True, gc=False):
     new: Text
 
 
+class Gzip(Struct, frozen=True, gc=False):
+    """Compression of answers of these types (text/html always) from `min_length` bytes on."""
+
+    level: int = 1
+    min_length: int = 256
+    types: tuple[str, ...] = ()
+
+
 class Mirror(Struct, frozen=True, gc=False):
     """A copy of each request goes to another upstream, its answer is ignored."""
 
@@ -173,12 +224,27 @@ class Mirror(Struct, frozen=True, gc=False):
 
 
 class ErrorPages(Struct, frozen=True, gc=False):
-    """Answers with one of `statuses` are replaced by what `upstream` says, asked at "/" with `headers` and X-Code."""
+    """Answers with one of `statuses` are replaced by what `upstream` says, status included.
+
+    Shape: it is asked at "/" with the query, method and body of the request, with `headers` and with X-Code (the
+    status), X-Format (Accept), X-Original-URI, X-Request-ID.  `upstream` "" answers 404 to all of them.
+    `intercept_upstream` False leaves the upstream's own answers alone.
+    """
 
     statuses: tuple[int, ...]
     upstream: str
     headers: tuple[tuple[str, str], ...] = ()
     intercept_upstream: bool = True
+
+
+class Fallback(Struct, frozen=True, gc=False):
+    """Who gets the requests of a route while none of its upstreams has endpoints.
+
+    Shape: path, method and body stay; `headers` are added, with X-Code: 503 and as for ErrorPages.
+    """
+
+    upstream: str
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 # ------------------------------------------------------------------ how the upstream is reached
@@ -225,13 +291,13 @@ class Affinity(Struct, frozen=True, gc=False):
 class UpstreamTls(Struct, frozen=True, gc=False):
     """TLS to the upstream.
 
-    Shape: `ca`, `certificate` are ids in Config.certificates ("" none); `server_name` is verified and, when
-    `send_name`, sent.
+    Shape: `ca` is PEM; `certificate`, the one that we show, is an id in Config.certificates ("" none) and not to be
+    offered to clients.  `server_name` ("": the name of the upstream) is verified and, when `send_name`, sent.
     """
 
     verify: bool = False
     verify_depth: int = 1
-    ca: str = ""
+    ca: bytes = b""
     certificate: str = ""
     server_name: str = ""
     send_name: bool = False
@@ -267,11 +333,47 @@ class Buffering(Struct, frozen=True, gc=False):
     file_size: int | None = None
 
 
+class Tracing(Struct, frozen=True, gc=False):
+    """OpenTelemetry; None keeps the proxy-wide value."""
+
+    enabled: bool | None = None
+    trust_incoming: bool | None = None
+    operation: str = ""
+
+
 class FastCgi(Struct, frozen=True, gc=False):
     """FastCGI to the upstream; `params` may hold variables."""
 
     index: str = ""
     params: tuple[tuple[str, Text], ...] = ()
+
+
+# ------------------------------------------------------------------ raw configuration
+
+
+class Directive(Struct, frozen=True, gc=False):
+    """One directive of nginx, parsed and checked; `block` None where it has none."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    block: tuple[Directive, ...] | None = None
+
+
+# ------------------------------------------------------------------ whom the proxy believes
+
+
+class Forwarded(Struct, frozen=True, gc=False):
+    """What is believed of a request that has been through another proxy.
+
+    Shape: `headers`: X-Forwarded-Proto, -Host (the first item) and -Port count, from anybody.  `networks` may say in
+    `address_header` who the client is: the last address in it that is not one of them; () leaves the peer's address.
+    `append` puts the peer behind X-Forwarded-For instead of replacing it.
+    """
+
+    headers: bool = False
+    networks: tuple[str, ...] = ()
+    address_header: str = "X-Forwarded-For"
+    append: bool = False
 
 
 # ------------------------------------------------------------------ the whole
@@ -290,6 +392,7 @@ class Policy(Struct, frozen=True, gc=False, omit_defaults=True):
     """True: one of networks, basic and external authentication is enough."""
     rate_limits: tuple[RateLimit, ...] | None = None
     connection_limit: ConnectionLimit | None = None
+    waf: Waf | None = None
 
     https_redirect: HttpsRedirect | None = None
     cors: Cors | None = None
@@ -297,19 +400,26 @@ class Policy(Struct, frozen=True, gc=False, omit_defaults=True):
     """The path for the upstream; its captures are those of the route's regex.  The query stays."""
     forwarded_prefix: Text | None = None
     """X-Forwarded-Prefix for the upstream."""
-    upstream_host: str | None = None
+    upstream_host: Text | None = None
     """The Host header for the upstream; None keeps the client's."""
     request_headers: tuple[tuple[str, Text], ...] | None = None
+    """Set on the request for the upstream."""
     response_headers: tuple[tuple[str, str], ...] | None = None
+    """Set on every answer, in the place of the upstream's."""
     cookie_rewrites: tuple[CookieRewrite, ...] | None = None
     redirect_rewrites: tuple[RedirectRewrite, ...] | None = None
     error_pages: ErrorPages | None = None
+    fallback: Fallback | None = None
     mirror: Mirror | None = None
 
     canary: Canary | None = None
     affinity: Affinity | None = None
     hash_by: Text | None = None
-    """Consistent hashing over the endpoints by this text."""
+    """Consistent hashing over the endpoints by this text; `affinity` beats it, and it beats `balance`."""
+    hash_subset: int | None = None
+    """The text chooses so many endpoints, chance one of them."""
+    balance: Balance | None = None
+    """None keeps the balance of the upstream."""
     protocol: Literal["https", "grpc", "grpcs", "fcgi", "as_client"] | None = None
     """What the upstream speaks; None is HTTP/1.1."""
     upstream_tls: UpstreamTls | None = None
@@ -321,7 +431,14 @@ class Policy(Struct, frozen=True, gc=False, omit_defaults=True):
     """Bytes of a request body (413 beyond); 0 is unlimited."""
     buffering: Buffering | None = None
     bandwidth: Bandwidth | None = None
+    http_version: Literal["1.0"] | None = None
+    """Of requests for the upstream; None is 1.1."""
+    connection_header: Literal["close", "keep-alive"] | None = None
+    """The Connection header for the upstream; upgrades fail with it."""
     access_log: bool | None = None
+    tracing: Tracing | None = None
+    directives: tuple[Directive, ...] | None = None
+    """Raw configuration of nginx, by the administrator's leave."""
 
 
 NO_POLICY = Policy()
@@ -332,7 +449,22 @@ class HostPolicy(Struct, frozen=True, gc=False, omit_defaults=True):
 
     client_certificate: ClientCertificate | None = None
     ciphers: str | None = None
+    """A list in OpenSSL's syntax."""
     prefer_server_ciphers: bool | None = None
+    directives: tuple[Directive, ...] | None = None
 
 
 NO_HOST_POLICY = HostPolicy()
+
+
+def upstreams_of(policy: Policy) -> Iterator[str]:
+    """The ids of the upstreams that a policy names."""
+    for part in (policy.auth_external, policy.canary, policy.mirror, policy.error_pages, policy.fallback):
+        if part is not None and part.upstream:
+            yield part.upstream
+
+
+def certificates_of(policy: Policy) -> Iterator[str]:
+    """The ids of the certificates that a policy names."""
+    if policy.upstream_tls is not None and policy.upstream_tls.certificate:
+        yield policy.upstream_tls.certificate

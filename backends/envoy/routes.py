@@ -10,6 +10,7 @@ from backends.envoy.syntax import Format, Json
 from backends.envoy.text import Line, Memo, line, opened
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, Config, Forward, Host, Options, Redirect, Route
+from gen.policy import Text, literal
 
 NAME = "gen"
 BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
@@ -93,7 +94,7 @@ def action(route: Route) -> Mapping[str, Any]:
     return syntax.respond(route.action)
 
 
-def forward(action: Forward, host: str | None) -> Json:
+def forward(action: Forward, host: Text | None) -> Json:
     """Proxying, without a limit on the whole: a response may take its time as long as something moves."""
     parts = [part for part in action.split if part.weight > 0]
     if not parts:
@@ -104,5 +105,5 @@ def forward(action: Forward, host: str | None) -> Json:
     else:
         target["weighted_clusters"] = {"clusters": [{"name": part.upstream, "weight": part.weight} for part in parts]}
     if host is not None:
-        target["host_rewrite_literal"] = syntax.header_value(host)
+        target["host_rewrite_literal"] = syntax.header_value(literal(host))
     return {"route": target}

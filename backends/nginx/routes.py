@@ -15,6 +15,7 @@ from backends.nginx.syntax import NOTHING, Word
 from gen.backend import digest_of
 from gen.errors import BadValue, Rejected
 from gen.ir import Host, Redirect, Respond, Route, Source
+from gen.policy import literal
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses for which `return` takes a URL."""
@@ -157,7 +158,7 @@ def handler(host: Host, route: Route, targets: Mapping[str, Target]) -> Handler:
 def proxy(host: Host, route: Route, parts: Sequence[tuple[Target, int]]) -> Handler:
     """Proxy to one upstream or to several by weight; 503 where none of them can answer."""
     wanted = route.policy.upstream_host
-    upstream_host = NOTHING if wanted is None else syntax.value(wanted)
+    upstream_host = NOTHING if wanted is None else syntax.value(literal(wanted))
     if not any(target.word for target, _ in parts):
         return Handler(503)
     may_not_resolve = any(target.is_dns for target, _ in parts)

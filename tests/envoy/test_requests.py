@@ -22,7 +22,7 @@ URL = 'https://elsewhere.test:8443/a%20b?x=%REQ(:path)%&y=%%HOST%%&z=%DYNAMIC_ME
 TEXT = 'it\'s "short" %REQ(:path)%\n\tand \\stout é\n'
 HOSTS = (
     host(ECHO, ("prefix", "/", to("echo"))),
-    host("named.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host="inner.svc:81")),
+    host("named.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=("inner.svc:81",))),
     host("both.test", ("prefix", "/", to("echo", "twin"))),
     host("parts.test", ("prefix", "/", to(echo=1, twin=3, nobody=0))),
     host("nothing.test", ("prefix", "/", to(echo=0))),

@@ -56,7 +56,7 @@ def cases(text: str) -> Iterator[Case]:
     path, target = f"/{text}", quote(f"/{text}", errors="replace")
     yield Case("body", text, text, (Route(at, Respond(200, text), SOURCE),))
     yield Case("redirect url", text, url, (Route(at, Redirect(301, url), SOURCE),))
-    yield Case("upstream host", text, host, (Route(at, to("echo"), SOURCE, Policy(upstream_host=host)),))
+    yield Case("upstream host", text, host, (Route(at, to("echo"), SOURCE, Policy(upstream_host=(host,))),))
     by_path = f"http://{{host}}{quote(path, safe=PATH_SAFE, errors='replace')}"
     yield Case("redirect path", text, by_path, (Route(at, Redirect(301, path=path), SOURCE),))
     if not UNASKED.search(path):

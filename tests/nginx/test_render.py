@@ -134,7 +134,7 @@ def hosts(draw: st.DrawFn, name: str) -> Host:
     """A host whose routes are complete and in match order."""
     rules = [Match(kind, path) for kind, paths in KINDS.items() for path in paths if draw(st.booleans())]
     rules.append(Match("prefix", "/"))
-    policy = Policy(upstream_host=draw(st.sampled_from((None, "inner.test"))))
+    policy = Policy(upstream_host=draw(st.sampled_from((None, ("inner.test",)))))
     at = Source("Ingress", "ns", "name").at
     routes = (Route(rule, draw(actions), at(f"spec.rules[0].http.paths[{n}]"), policy) for n, rule in enumerate(rules))
     return Host(name, tuple(routes), draw(st.sampled_from(("", "shop"))))
@@ -268,7 +268,7 @@ def test_versions_that_are_none() -> None:
             Match("exact", "/"),
             Forward((Weighted("x"),)),
             Source("Ingress", "ns", "vhost"),
-            Policy(upstream_host="a\r\nb"),
+            Policy(upstream_host=("a\r\nb",)),
         ),
     ],
     ids=lambda route: route.source.name,
@@ -301,7 +301,7 @@ def test_the_skeleton_stays(
             Route(Match("exact", f"/e{path}"), Respond(200, f"b{body}"), Source("Ingress", "ns", "a")),
             Route(Match("prefix", f"/p{path}"), Redirect(301, url=f"https://u{url}"), Source("Ingress", "ns", "b")),
             Route(Match("prefix", "/q"), Redirect(301, path=f"/{url}"), Source("Ingress", "ns", "c")),
-            Route(Match("prefix", "/"), to("x"), Source("Ingress", "ns", "d"), Policy(upstream_host=f"v{vhost}")),
+            Route(Match("prefix", "/"), to("x"), Source("Ingress", "ns", "d"), Policy(upstream_host=(f"v{vhost}",))),
         )
         folder = tmp_path_factory.mktemp("skeleton")
         for name, content in render(config([Host("a.test", rules)], [upstream("x", "10.0.0.1")]), FLOOR).files.items():

@@ -21,7 +21,7 @@ ECHO = "requests.test"
 BALANCES: tuple[Balance, ...] = get_args(Balance)
 HOSTS = (
     host(ECHO, ("prefix", "/", to("echo"))),
-    host("other-name.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host="inner.svc:81")),
+    host("other-name.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=("inner.svc:81",))),
     host("twins.test", ("prefix", "/", to("twins"))),
     host("parts.test", ("prefix", "/", Forward((Weighted("echo", 1), Weighted("twin", 3), Weighted("off", 0))))),
     host("half.test", ("prefix", "/", to("echo", "empty"))),

@@ -66,7 +66,7 @@ def random_host(number: int, choice: random.Random) -> Host:
     at = Source("Ingress", "ns", "random").at
     forward = Forward((Weighted("echo"),))
     routes = (
-        Route(match, forward, at(f"spec.rules[0].http.paths[{place}]"), Policy(upstream_host=f"route-{place}"))
+        Route(match, forward, at(f"spec.rules[0].http.paths[{place}]"), Policy(upstream_host=(f"route-{place}",)))
         for place, match in enumerate(matches)
     )
     return Host(f"host-{number}.test", tuple(routes))

@@ -15,6 +15,7 @@ from gen.cli import main
 from gen.cli.flags import Flags
 from gen.cli.load import load_config
 from gen.ir import Config, Forward, Host, Issue, Redirect, Route, Upstream
+from gen.policy import literal
 from tests.live.proxies import BACKENDS
 from tests.proof.case import Case
 
@@ -100,7 +101,7 @@ def route_line(route: Route) -> str:
         done = f"{action.status} {action.url or action.path}"
     else:
         done = f"{action.status}"
-    as_host = f" as {route.policy.upstream_host}" if route.policy.upstream_host is not None else ""
+    as_host = f" as {literal(route.policy.upstream_host)}" if route.policy.upstream_host is not None else ""
     return f"{route.match.kind} {route.match.path} -> {done}{as_host}"
 
 

@@ -85,7 +85,7 @@ def test_a_bad_value_rejects_the_ingress(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["v.example", "v.example:8443", "under_score.svc", "V.Example"])
 def test_the_host_for_the_upstream(text: str) -> None:
-    assert effects(upstream_vhost=text).policy.upstream_host == text
+    assert effects(upstream_vhost=text).policy.upstream_host == (text,)
 
 
 def test_no_annotations_cost_nothing() -> None:

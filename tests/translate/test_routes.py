@@ -321,7 +321,7 @@ def test_a_policy_is_on_the_routes_of_its_ingress_alone() -> None:
         ingress("j", "t1", {"a.example": [path("/y", "y")]}),
     ]
     host = translate(items).config.hosts["a.example"]
-    assert [route.policy.upstream_host for route in host.routes] == ["v.example", None, None]
+    assert [route.policy.upstream_host for route in host.routes] == [("v.example",), None, None]
 
 
 def test_a_redirect_of_nginx_keeps_no_route_without_a_source() -> None:

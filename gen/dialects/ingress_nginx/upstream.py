@@ -20,7 +20,7 @@ def _authority(text: str) -> str:
 
 def _build(found: Values) -> Outcome:
     host = found.get("upstream-vhost")
-    return Outcome(policy={"upstream_host": host}) if host else Outcome()
+    return Outcome(policy={"upstream_host": (host,)}) if host else Outcome()
 
 
 FAMILY = Family(
