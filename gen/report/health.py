@@ -6,6 +6,10 @@ from gen.report.events import Attempt, Event, ProxyGone, ProxyResumed
 from gen.report.text import printable
 
 LONGEST = 200
+COMPLAINTS = {
+    "rejected": "the proxy refused the configuration",
+    "failed": "the configuration did not reach the proxy",
+}
 
 
 class Health:
@@ -36,7 +40,7 @@ class Health:
             case Attempt(result="held"):
                 self._complaint = event.error
             case Attempt():
-                self._complaint = f"the configuration was {event.result}, the log says why"
+                self._complaint = COMPLAINTS[event.result]
             case ProxyGone():
                 self._proxy_trouble = printable(event.description.partition("\n")[0][:LONGEST]) or "it has ended"
             case ProxyResumed():

@@ -95,7 +95,7 @@ def test_health_says_why() -> None:
     health = Health()
     assert health.sentence == "not live yet: no input has been read yet"
     health.observe(REJECTED)
-    assert "rejected" in health.sentence
+    assert health.sentence == "not live yet: the proxy refused the configuration"
     assert "line 3" not in health.sentence
     health.observe(ProxyGone("it ended with status 139\n[ALERT] server tenant/secret", 0.0))
     assert health.sentence == "the proxy is not there: it ended with status 139"
