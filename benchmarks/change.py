@@ -31,7 +31,7 @@ class Change(Struct, frozen=True):
 def measure_change(backend: str, folder: Path, manifests: Path, size: int, form: Format) -> Change:
     """Start `gen run` on the manifests, give one Ingress another host, and wait until the proxy serves that.
 
-    The endpoints do not exist, so the new host answers with 502, 503 or 504; an unknown host with 404.
+    Its endpoints refuse connections, so the new host answers with 502 or 503; an unknown host with 404.
     """
     ports = [free_port() for _ in range(3)]
     command = [GEN, "run", "-b", backend, "-f", str(manifests), "--state-dir", str(folder / "state")]
