@@ -123,7 +123,11 @@ def target_name(action: str | Redirect | Respond, policy: Policy) -> Encoded:
     """A name that tells the reader what the backend does."""
     match action:
         case Redirect():
-            return syntax.identifier("redirect", str(action.status), action.url, action.path)
+            query = "" if action.query is None else f"?{action.query}"
+            flags = ("cut" if action.cut_slash else "", "relative" if action.is_relative else "")
+            return syntax.identifier(
+                "redirect", str(action.status), action.url, action.host, action.path, query, *flags
+            )
         case Respond():
             return syntax.identifier("respond", str(action.status), action.body)
         case upstream:

@@ -89,8 +89,7 @@ def answer_values(answer: Redirect | Respond) -> dict[str, Any]:
     """What the template prints of an answer.  Raises BadValue."""
     if isinstance(answer, Respond):
         return {"status": answer.status, "body": syntax.body(answer.body) if answer.body else None}
-    location = syntax.header(answer.url) if answer.url else syntax.same_origin(answer.path)
-    return {"status": answer.status, "location": location}
+    return {"status": answer.status, "location": syntax.redirected(answer)}
 
 
 def policy_values(policy: Policy) -> dict[str, Any]:

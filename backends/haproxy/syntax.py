@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from gen.backend import object_name
 from gen.errors import BadValue
-from gen.ir import Balance
+from gen.ir import Balance, Redirect
 
 WORD_LIMIT = 4000  # bytes; far above what any header or body here needs, far below a buffer
 ROW_LIMIT = 8000
@@ -194,9 +194,21 @@ def location(text: str) -> Encoded:
     return header(quote(bounded(text, WORD_LIMIT), safe="/!$&'()*+,:@-._~="))
 
 
-def same_origin(text: str) -> Encoded:
-    """A Location with the scheme, host, port and query of the request and this decoded path.  Raises BadValue."""
-    return Encoded(f"%[ssl_fc,iif(https,http)]://%[req.fhdr(host)]{location(text)}%[query,length,iif(?,)]%[query]")
+def redirected(redirect: Redirect) -> Encoded:
+    """The Location of a redirect, complete or made from the URL of the request.  Raises BadValue."""
+    if redirect.url:
+        return header(redirect.url)
+    origin = ""
+    if not redirect.is_relative:
+        authority = f"{header(redirect.host)}:%[var(txn.port)]" if redirect.host else "%[req.fhdr(host)]"
+        origin = f"%[ssl_fc,iif(https,http)]://{authority}"
+    cut = ",regsub(/$,)" if redirect.cut_slash else ""
+    if redirect.query is None and not redirect.path:
+        return Encoded(f"{origin}%[pathq{cut}]")
+    path = location(redirect.path) if redirect.path else f"%[path{cut}]"
+    if redirect.query is None:
+        return Encoded(f"{origin}{path}%[query,length,iif(?,)]%[query]")
+    return Encoded(f"{origin}{path}{header(f'?{redirect.query}') if redirect.query else ''}")
 
 
 def regex(site: Encoded, pattern: str) -> Encoded:

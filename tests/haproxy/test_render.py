@@ -45,7 +45,13 @@ parts = st.builds(Weighted, st.sampled_from(UPSTREAMS), st.integers(0, 3))
 actions: st.SearchStrategy[Action] = st.one_of(
     st.lists(parts, min_size=1, max_size=3).map(lambda split: Forward(tuple(split))),
     st.sampled_from(
-        [Redirect(301, url="https://x.test/"), Redirect(302, path="/é"), Respond(404), Respond(200, "hi\n")]
+        [
+            Redirect(301, url="https://x.test/"),
+            Redirect(302, path="/é"),
+            Redirect(302, host="x.test"),
+            Respond(404),
+            Respond(200, "hi\n"),
+        ]
     ),
 )
 policies = st.sampled_from([Policy(), Policy(upstream_host=("other.test",))])

@@ -33,6 +33,12 @@ SERVED = (
         "answers.test",
         ("exact", "/url", Redirect(308, url="https://elsewhere.test:8443/a%20b?x=%[src]&y='\"#z")),
         ("exact", "/path", Redirect(301, path="/path/é b")),
+        ("exact", "/query", Redirect(301, path="/q", query="a=b&c=%20'd'%")),
+        ("exact", "/no-query", Redirect(301, path="/q", query="")),
+        ("exact", "/relative", Redirect(302, path="/x y", is_relative=True)),
+        ("prefix", "/www", Redirect(308, host="www.answers.test")),
+        ("prefix", "/cut", Redirect(308, host="www.answers.test", cut_slash=True)),
+        ("prefix", "/both", Redirect(308, query="new", cut_slash=True, is_relative=True)),
         ("exact", "/odd", Redirect(300, url="https://odd.test/")),
         ("exact", "/text", Respond(418, 'it\'s "short" $HOME %[src] #\\ and\tstout\n')),
         ("exact", "/silent", Respond(503)),
@@ -209,6 +215,17 @@ def test_redirects(proxy: Running) -> None:
     secure = Request("answers.test", "//path?a=%20&b", scheme="https")
     assert location(secure) == (301, "https://answers.test/path/%C3%A9%20b?a=%20&b")
     assert location(Request("answers.test", "/path?")) == (301, "http://answers.test/path/%C3%A9%20b")
+    assert location(Request("answers.test", "/query?lost")) == (301, "http://answers.test/q?a=b&c=%20'd'%")
+    assert location(Request("answers.test", "/no-query?lost")) == (301, "http://answers.test/q")
+    assert location(Request("answers.test", "/relative?a")) == (302, "/x%20y?a")
+    www = f"http://www.answers.test:{HTTP_PORT}"
+    assert location(Request("answers.test:1", "/www//a%20/?b/")) == (308, f"{www}/www//a%20/?b/")
+    assert (
+        location(Request("answers.test", "/www/", scheme="https"))[1] == f"https://www.answers.test:{HTTPS_PORT}/www/"
+    )
+    assert location(Request("answers.test", "/cut/a//")) == (308, f"{www}/cut/a/")
+    assert location(Request("answers.test", "/cut/?a=/")) == (308, f"{www}/cut/?a=")
+    assert location(Request("answers.test", "/both/a/?b/")) == (308, "/both/a?new")
 
 
 def test_responses(proxy: Running) -> None:

@@ -209,7 +209,7 @@ def is_plain(text: str) -> bool:
     return "\0" not in text and not {"", ".", ".."} & set(segments[:-1]) and segments[-1] not in {".", ".."}
 
 
-@pytest.mark.parametrize("field", ["path", "regex", "url", "location", "body", "host", "id"])
+@pytest.mark.parametrize("field", ["path", "regex", "url", "location", "query", "body", "host", "id"])
 def test_no_string_changes_the_skeleton(field: str) -> None:
     wanted, same = shape(field, "benign"), 0
     blamed: set[str] = set()
@@ -232,6 +232,7 @@ def shape(field: str, text: str) -> tuple[object, ...]:
         "regex": ("regex", text, to("web")),
         "url": ("exact", "/x", Redirect(302, url=text)),
         "location": ("exact", "/x", Redirect(302, path=f"/{text}")),
+        "query": ("exact", "/x", Redirect(302, query=text)),
         "body": ("exact", "/x", Respond(200, text)),
         "host": ("exact", "/x", to("web")),
         "id": ("exact", "/x", to(text)),
