@@ -22,7 +22,7 @@ from gen.sources.tree import Tree, tree_at
 from gen.sources.watch import Bell, targets_of
 
 POLLING = 2.0
-"""Seconds between looks where the kernel has no watches left."""
+"""Seconds between looks where not everything can be watched."""
 ROUNDS = 3
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class ManifestDirectory:
             found = [(path, look_at(path, recursive=self._recursive)) for path in self._paths]
             trees = [(path, tree if isinstance(tree, Tree) else None) for path, tree in found]
             try:
-                is_new = bell.hang(targets_of(trees, recursive=self._recursive))
+                is_new = bell.hang(targets_of(trees))
             except OSError as error:
                 is_new = False
                 self._poll(error)

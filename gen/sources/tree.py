@@ -30,9 +30,10 @@ class File(Struct, frozen=True):
 
 
 class Tree(Struct, frozen=True):
-    """The manifests at a path, and the symbolic links among them and among the directories that were visited."""
+    """The manifests at a path, the directories that were visited, and the symbolic links among both."""
 
     files: tuple[File, ...]
+    directories: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
 
 
@@ -51,29 +52,45 @@ def tree_at(path: str, *, recursive: bool) -> Tree:
     status = Path(path).stat()
     if not stat.S_ISDIR(status.st_mode):
         return Tree((File(path, stamp_of(status)),))
-    links: list[str] = []
-    files = tuple(walk(path, {(status.st_dev, status.st_ino)}, links, recursive=recursive))
-    return Tree(files, tuple(links))
+    walk = Walk(recursive=recursive)
+    files = tuple(walk.manifests(path, status))
+    return Tree(files, tuple(walk.directories), tuple(walk.links))
 
 
-def walk(directory: str, seen: set[Identity], links: list[str], *, recursive: bool) -> Iterator[File]:
-    """The manifests in a directory; none is visited twice, however the links go."""
-    with os.scandir(directory) as entries:
-        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in visible:
-        is_manifest = entry.name.endswith(SUFFIXES)
-        status = status_of(entry)
-        is_directory = status is not None and stat.S_ISDIR(status.st_mode)
-        if entry.is_symlink() and (recursive if is_directory else is_manifest):
-            links.append(entry.path)
-        if status is None:
-            if is_manifest and entry.is_symlink():
+class Walk:
+    """One visit of a directory, and of those below it if asked; none is visited twice, however the links go."""
+
+    def __init__(self, *, recursive: bool) -> None:
+        self.directories: list[str] = []
+        self.links: list[str] = []
+        self._recursive = recursive
+        self._seen: set[Identity] = set()
+
+    def manifests(self, directory: str, status: os.stat_result) -> Iterator[File]:
+        """The manifests in a directory."""
+        self._seen.add((status.st_dev, status.st_ino))
+        self.directories.append(directory)
+        with os.scandir(directory) as found:
+            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        for entry in entries:
+            below = status_of(entry)
+            if below is not None and stat.S_ISDIR(below.st_mode):
+                yield from self._below(entry, below)
+            elif entry.name.endswith(SUFFIXES):
+                yield from self._file(entry, below)
+
+    def _below(self, entry: os.DirEntry[str], status: os.stat_result) -> Iterator[File]:
+        if self._recursive and (status.st_dev, status.st_ino) not in self._seen:
+            if entry.is_symlink():
+                self.links.append(entry.path)
+            yield from self.manifests(entry.path, status)
+
+    def _file(self, entry: os.DirEntry[str], status: os.stat_result | None) -> Iterator[File]:
+        if entry.is_symlink():
+            self.links.append(entry.path)
+            if status is None:
                 yield File(entry.path, None)
-        elif is_directory:
-            if recursive and (identity := (status.st_dev, status.st_ino)) not in seen:
-                seen.add(identity)
-                yield from walk(entry.path, seen, links, recursive=True)
-        elif is_manifest and stat.S_ISREG(status.st_mode):
+        if status is not None and stat.S_ISREG(status.st_mode):
             yield File(entry.path, stamp_of(status))
 
 

@@ -7,6 +7,7 @@ links, and end silently when a directory is replaced; so the bell is hung anew w
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 MAX_LINKS = 40
 """As many as Linux follows in one path."""
-MAX_TARGETS = 64
-"""Each costs a thread; what lies beyond is seen by the rescan."""
+MAX_TARGETS = 128
+"""Each costs a thread of watchdog."""
 
 
 class Target(Struct, frozen=True):
@@ -35,7 +36,6 @@ class Target(Struct, frozen=True):
     directory: str
     identity: tuple[int, int]
     names: frozenset[str] | None = None
-    recursive: bool = False
 
 
 class Bell:
@@ -51,9 +51,11 @@ class Bell:
     def hang(self, targets: Iterable[Target]) -> bool:
         """Listen at these targets and at no others; says whether any of them is new.
 
-        Raises: OSError where the kernel has no watches left.
+        Raises: OSError where they are too many, or too many for the kernel.
         """
-        wanted = list(targets)[:MAX_TARGETS]
+        wanted = list(targets)
+        if len(wanted) > MAX_TARGETS:
+            raise OSError(errno.ENOSPC, f"there are more than {MAX_TARGETS} directories")
         with self._lock:
             if self._closed:
                 return False
@@ -86,9 +88,7 @@ class Bell:
         kinds = event_types()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             handler = handler_for(target, self._ring)
-            self._hung[target] = observer.schedule(
-                handler, target.directory, recursive=target.recursive, event_filter=kinds
-            )
+            self._hung[target] = observer.schedule(handler, target.directory, event_filter=kinds)
 
 
 def event_types() -> list[type[FileSystemEvent]]:
@@ -122,28 +122,27 @@ def handler_for(target: Target, ring: Callable[[], None]) -> FileSystemEventHand
     return Handler()
 
 
-def targets_of(trees: Iterable[tuple[str, Tree | None]], *, recursive: bool) -> list[Target]:
+def targets_of(trees: Iterable[tuple[str, Tree | None]]) -> list[Target]:
     """What to watch for these paths and what is there now, None where nothing is."""
-    directories: set[Path] = set()
-    names: dict[Path, set[str]] = {}
+    names: dict[Path, set[str] | None] = {}
     for path, tree in trees:
         for place in (path, *(tree.links if tree else ())):
             for directory, name in turns(Path(place).absolute()):
-                names.setdefault(directory, set()).add(name)
-            if tree and Path(place).is_dir():
-                directories.add(Path(place).resolve())
-    found = [target(directory, None, recursive=recursive) for directory in sorted(directories)]
-    found += [target(directory, frozenset(names[directory])) for directory in sorted(names.keys() - directories)]
-    return [target for target in found if target]
+                some = names.setdefault(directory, set())
+                if some is not None:
+                    some.add(name)
+        for visited in tree.directories if tree else ():
+            names[Path(visited).resolve()] = None
+    return [target for directory in sorted(names) if (target := target_at(directory, names[directory]))]
 
 
-def target(directory: Path, names: frozenset[str] | None, *, recursive: bool = False) -> Target | None:
+def target_at(directory: Path, names: set[str] | None) -> Target | None:
     """The target that a directory is now, None where it has gone."""
     try:
         status = directory.stat()
     except OSError:
         return None
-    return Target(str(directory), (status.st_dev, status.st_ino), names, recursive)
+    return Target(str(directory), (status.st_dev, status.st_ino), None if names is None else frozenset(names))
 
 
 def turns(path: Path) -> Iterator[tuple[Path, str]]:
