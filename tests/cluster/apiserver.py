@@ -115,6 +115,7 @@ class Real:
             tokens.write_text(f"{TOKEN},administrator,administrator,system:masters\n")
         self._start("kube-apiserver", [
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}", "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
             f"--secure-port={self._port}", f"--cert-dir={self._directory / 'certificates'}",
             f"--token-auth-file={tokens}", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16",
             f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",

@@ -21,7 +21,7 @@ from tests.cluster.follower import Follower
 from tests.cluster.proxy import FaultProxy
 
 QUICK = Timing(
-    first=0.02, limit=0.1, page=2.0, whole=2.0, watch=60.0, silence=5.0, shortest=0.05, quiet=0.01,
+    first=0.01, limit=0.05, page=2.0, whole=2.0, watch=60.0, silence=5.0, shortest=0.05, quiet=0.01,
     patience=0.05, reread=0.2,
 )  # fmt: skip
 KINDS = ("Ingress", "IngressClass", "Service", "EndpointSlice", "Secret", "ConfigMap", "Namespace")

@@ -80,7 +80,7 @@ class Exchange:
             connection.request(
                 self.request.method, self._handler.path, self._body, {**self.request.headers, **own, **headers}
             )
-            with proxy.waiting_on(connection.sock), connection.getresponse() as response:
+            with proxy.waiting_on(connection.sock, self.closing), connection.getresponse() as response:
                 yield response
         finally:
             connection.close()
@@ -193,9 +193,11 @@ class FaultProxy:
             self._faults.clear()
 
     @contextmanager
-    def waiting_on(self, upstream: socket.socket) -> Iterator[None]:
+    def waiting_on(self, upstream: socket.socket, closing: threading.Event) -> Iterator[None]:
         """While a thread reads from the API server, `down` can wake it."""
         self._upstreams.add(upstream)
+        if closing.is_set():
+            upstream.shutdown(socket.SHUT_RDWR)
         try:
             yield
         finally:

@@ -203,11 +203,8 @@ class Reflector:
             self._suspect = None
             return
         first, self._suspect = self._suspect, listing
-        if (
-            first is None
-            or bool(first.objects) != bool(listing.objects)
-            or wire.is_older(listing.version, first.version)
-        ):
+        same = first is not None and bool(first.objects) == bool(listing.objects)
+        if first is None or not same or wire.is_older(listing.version, first.version):
             what = "nothing at all" if emptied else "a state of the past"
             raise Doubtful(f"the API server has {what}: asking again before that is believed")
         self._suspect = None
