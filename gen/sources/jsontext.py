@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -149,22 +149,30 @@ def object_entry(item: Item, kind: str, namespace: str) -> Entry:
         UNIQUE_KEYS.decode(item.text.decode())
         return admit(decode(kind, item.text), item.where, namespace)
     except BadValue as error:
-        value = {**msgspec.json.decode(item.text), "kind": kind}
-        return located(fault_in(value, error, item.where), item)
+        return located(fault_in({**plain(item.text), "kind": kind}, error, item.where), item)
     except UNREADABLE as error:
         return Fault("JsonInvalid", str(error), item.where, kind=kind)
 
 
+def plain(text: bytes) -> Mapping[str, object]:
+    """An object as plain values, empty where it cannot be read."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, object])
+    except UNREADABLE:
+        return {}
+
+
 def only_once(pairs: list[tuple[str, object]]) -> None:
     """Raise BadValue where an object has a key twice."""
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) != len(keys):
+    if len(dict(pairs)) < len(pairs):
+        keys = [key for key, _ in pairs]
         twice = next(key for number, key in enumerate(keys) if key in keys[:number])
         raise BadValue("DuplicateKey", f"the key {twice[:60]!r} is there twice")
 
 
 UNIQUE_KEYS = json.JSONDecoder(object_pairs_hook=only_once)
-UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeError)
+UNREADABLE = (ValueError, RecursionError)
+"""What the decoders raise: malformed text, a number of thousands of digits, too many levels."""
 
 
 def located(fault: Fault, item: Item) -> Fault:

@@ -18,19 +18,20 @@ Container = dict[str, object] | list[object]
 
 MAX_DEPTH = 40
 MAX_FLOW_DEPTH = 16
+MAX_KEY = 500
+"""YAML has a limit of 1024 for keys that are not marked by `?`."""
 REMEMBERED_LINES = 1 << 16
 
+DOUBLE, SINGLE = r"[ !#-\[\]-~]*", r"[ -&(-~]*"
 PLAIN = r"(?:[A-Za-z0-9_./+$^(<;~=\\]|-(?=[!-~]))(?:[!-9;-~]|:(?=[!-~])| +(?=[!\"$-~]))*+"
-VALUE = (
-    r"\"(?P<double>[ !#-\[\]-~]*)\"|'(?P<single>[ -&(-~]*)'|(?P<literal>\|-?)|(?P<flow>[\[{][ -~]*)|"
-    rf"(?P<plain>{PLAIN})"
-)
+VALUE = rf"\"(?P<double>{DOUBLE})\"|'(?P<single>{SINGLE})'|(?P<literal>\|-?)|(?P<flow>[\[{{][ -~]*)|(?P<plain>{PLAIN})"
 LINE = re.compile(
     r" *(?:(?P<dash>-)(?= |$) *)?"
-    r"(?:(?P<key>[A-Za-z_][A-Za-z0-9_./-]{0,300}+):(?= |$) *)?"
+    rf"(?:(?:(?P<key>[A-Za-z_][A-Za-z0-9_./-]*+)|\"(?P<double_key>{DOUBLE})\"|'(?P<single_key>{SINGLE})'):(?= |$) *)?"
     rf"(?:{VALUE})?"
     r" *(?:(?<![^ ])\#[ -~]*)?"
 )
+KEYS = ("key", "double_key", "single_key")
 
 
 class Unsure(Exception):
@@ -144,20 +145,22 @@ def scan(text: str) -> Line | None:
     match = LINE.fullmatch(text)
     if match is None:
         raise Unsure
-    dash, key = match.start("dash"), match.start("key")
-    if dash < 0 and key < 0:
-        if match.lastgroup is not None:
+    dash = match.start("dash")
+    group = next((name for name in KEYS if match[name] is not None), None)
+    if group is None:
+        if dash < 0 and match.lastgroup is not None:
             raise Unsure
-        return None
-    if key >= 0 and resolve(match["key"]) != match["key"]:
+        return Line(dash, True, dash, None, value_of(match)) if dash >= 0 else None
+    column, key = match.start(group) - (group != "key"), match[group]
+    if len(key) > MAX_KEY or (group == "key" and resolve(key) != key):
         raise Unsure
-    return Line(dash if dash >= 0 else key, dash >= 0, key, match["key"], value_of(match))
+    return Line(dash if dash >= 0 else column, dash >= 0, column, key, value_of(match))
 
 
 def value_of(match: re.Match[str]) -> object:
     """The value on a line."""
     group = match.lastgroup
-    if group in (None, "dash", "key"):
+    if group in ("dash", *KEYS):
         return HOLE
     text = match[str(group)]
     if group == "plain":

@@ -60,6 +60,7 @@ FAULTS: dict[str, tuple[str, list[tuple[str, int]]]] = {
     ),
     "JSON old kind": ('[\n{"apiVersion": "extensions/v1beta1",\n"kind": "Ingress"}]', [("UnsupportedKind", 2)]),
     "lone surrogate": ('{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "\\ud800"}}', [("JsonInvalid", 1)]),
+    "endless number": ('{"apiVersion": "v1", "kind": "Secret", "x": ' + "1" * 9999 + "}", [("JsonInvalid", 1)]),
     "JSON that is not UTF-8": ('{"apiVersion": "v1",\n"kind": "\udcff"}', [("JsonInvalid", 2)]),
 }
 

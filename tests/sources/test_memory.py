@@ -18,7 +18,7 @@ from tests.sources.watching import config
 A, B, C = config("a"), config("b"), config("c")
 BAD_SYNTAX = "a: 'b\n"
 WORSE_SYNTAX = "a: [b\n"
-BAD_B = config("b").partition("data:")[0] + "data: 5\n"
+BAD_B = config("b").partition("\ndata:")[0] + "\ndata: 5\n"
 BAD_NAME = config("b").replace("name: b", "name: ../b")
 OLD_INGRESS = "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: old}\n"
 DELETED_B = config("b").replace("name: b", "name: b\n  deletionTimestamp: 2026-01-01T00:00:00Z")
