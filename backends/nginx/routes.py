@@ -42,6 +42,7 @@ class Handler(Struct, frozen=True):
     status: int = 0
     text: Word = NOTHING
     location: Word = NOTHING
+    is_relative: bool = False
     target: Word = NOTHING
     upstream_host: Word = NOTHING
     resolved: Word = NOTHING
@@ -151,7 +152,9 @@ def handler(host: Host, route: Route, targets: Mapping[str, Target]) -> Handler:
         return Handler(action.status, syntax.body(action.body))
     if isinstance(action, Redirect):
         url = syntax.redirect(action)
-        return Handler(action.status, url) if action.status in REDIRECTS else Handler(action.status, location=url)
+        if action.status in REDIRECTS:
+            return Handler(action.status, url, is_relative=action.is_relative)
+        return Handler(action.status, location=url)
     return proxy(host, route, [(targets[part.upstream], part.weight) for part in action.split if part.weight > 0])
 
 

@@ -174,11 +174,20 @@ def redirect(action: Redirect) -> Word:
     if action.status not in range(300, 309):
         raise BadValue("InvalidStatus", f"expected a status from 300 to 308, got {action.status}")
     if action.url:
-        if not action.url.startswith(("http://", "https://")):
-            raise BadValue("InvalidUrl", "expected an absolute http or https URL")
         return value(action.url)
+    origin = f"$scheme://{_escape_variables(action.host)}:$server_port" if action.host else "$scheme://$gen_host"
+    return Word(f'"{_limited(("" if action.is_relative else origin) + _target(action))}"')
+
+
+def _target(action: Redirect) -> str:
+    """Path and query of a redirect."""
     path = _escape_variables(Match("exact", _checked(action.path)).encoded)
-    return Word(f'"$scheme://$gen_host{_limited(path)}$is_args$args"')
+    if action.query is not None:
+        query = _escape_variables(action.query)
+        return (path or "$gen_path") + (f"?{query}" if query else "")
+    if path:
+        return f"{path}$is_args$args"
+    return "$gen_target_without_slash" if action.cut_slash else "$request_uri"
 
 
 def variable(text: str) -> Word:

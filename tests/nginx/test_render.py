@@ -263,7 +263,7 @@ def test_versions_that_are_none() -> None:
         Route(Match("exact", "no-slash"), Respond(200), Source("Ingress", "ns", "slash")),
         Route(Match("exact", "/a\n"), Respond(200), Source("Ingress", "ns", "newline")),
         Route(Match("regex", "/(?<x>a)"), Respond(200), Source("Ingress", "ns", "group")),
-        Route(Match("exact", "/"), Redirect(301, url="javascript:1"), Source("Ingress", "ns", "url")),
+        Route(Match("exact", "/"), Redirect(301, url="https://a/\r\nb"), Source("Ingress", "ns", "url")),
         Route(
             Match("exact", "/"),
             Forward((Weighted("x"),)),

@@ -36,6 +36,13 @@ HOSTS = (
         ("exact", "/url", Redirect(308, url="https://elsewhere.test:8443/a%20b?x=$uri&y='\"#;}z")),
         ("exact", "/path", Redirect(301, path="/path/é $b")),
         ("exact", "/odd", Redirect(300, url="https://odd.test/$host")),
+        ("exact", "/query", Redirect(302, path="/q", query="a=$b&c")),
+        ("exact", "/no-query", Redirect(302, path="/q", query="")),
+        ("exact", "/relative", Redirect(302, path="/q r", is_relative=True)),
+        ("exact", "/odd-relative", Redirect(300, path="/q", is_relative=True)),
+        ("prefix", "/www", Redirect(308, host="www.answers.test", cut_slash=True)),
+        ("prefix", "/same", Redirect(307, host="www.answers.test")),
+        ("prefix", "/same-path", Redirect(307, query="own=1")),
         ("exact", "/text", Respond(418, 'it\'s "short" $host ${x} \\n #;{} \\ and\tstout\nß\n')),
         ("exact", "/silent", Respond(404)),
     ),
@@ -281,6 +288,24 @@ def test_redirects(proxy: Running) -> None:
     assert (by_path.status, by_path.value("location")) == (301, "http://answers.test:99/path/%C3%A9%20$b?own=1&x")
     secure = proxy.send(Request("answers.test", "/path", scheme="https"))
     assert secure.value("location") == "https://answers.test/path/%C3%A9%20$b"
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/query?x=1", "http://answers.test/q?a=$b&c"),
+        ("/no-query?x=1", "http://answers.test/q"),
+        ("/relative?x=1", "/q%20r?x=1"),
+        ("/odd-relative", "/q"),
+        ("/www/a%20b/?x/", f"http://www.answers.test:{HTTP_PORT}/www/a%20b/?x"),
+        ("/www/", f"http://www.answers.test:{HTTP_PORT}/www"),
+        ("/www", f"http://www.answers.test:{HTTP_PORT}/www"),
+        ("/same//a/../?x/", f"http://www.answers.test:{HTTP_PORT}/same//a/../?x/"),
+        ("/same-path/%61/?x", "http://answers.test/same-path/%61/?own=1"),
+    ],
+)
+def test_redirects_that_keep_a_part(proxy: Running, target: str, location: str) -> None:
+    assert proxy.get("answers.test", target).value("location") == location
 
 
 def test_own_answers(proxy: Running) -> None:

@@ -172,7 +172,7 @@ def test_addresses() -> None:
         lambda: syntax.literal('"' * 2001),
         lambda: syntax.value("$" * 400),
         lambda: syntax.body("\n" * 2001),
-        lambda: syntax.redirect(Redirect(301, url="//no.scheme")),
+        lambda: syntax.redirect(Redirect(301, query="\r\nX: 1")),
         lambda: syntax.redirect(Redirect(301, url="https://a/\r\nX: 1")),
         lambda: syntax.redirect(Redirect(200, url="https://a/")),
         lambda: syntax.regex_pattern("/(?<gen_dollar>x)"),
