@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gen.k8s import ConfigMap
 from gen.sources import Batch, manifests, memory
@@ -152,3 +155,30 @@ def test_a_change_within_the_tick_of_a_clock_is_seen(tmp_path: Path) -> None:
     batch = state.update([seen])
     assert batch is not None
     assert len(batch.changes) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("xyz"), st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")))),
+        max_size=6,
+    )
+)
+def test_step_by_step_is_what_one_reading_gives(states: list[dict[str, list[tuple[str, str]]]]) -> None:
+    """Through any history of good files, duplicates included."""
+    state, known = Memory(Choice()), {}
+    with tempfile.TemporaryDirectory() as directory:
+        for files in states:
+            for name in "xyz":
+                file = Path(directory, f"{name}.yaml")
+                if name in files:
+                    file.write_text("---\n".join(config(*document) for document in files[name]))
+                else:
+                    file.unlink(missing_ok=True)
+            batch = take(state, Path(directory))
+            for change in batch.changes if batch else ():
+                known[change.ref] = change.object
+            fresh = Memory(Choice())
+            take(fresh, Path(directory))
+            assert {ref: item for ref, item in known.items() if item} == fresh.manifests.objects
+            assert state.manifests.issues == fresh.manifests.issues
