@@ -17,7 +17,8 @@ from gen.errors import BadValue
 from gen.ir import Issue, Severity, Source
 from gen.k8s import CLUSTER_SCOPED, KINDS, TYPE_WORDS, Object, Ref, is_name, parse, ref_of
 
-Path = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
+"""A field, step by step: keys of mappings, numbers of items."""
 STEP = re.compile(r"\[(?P<index>[0-9]+)\]|\[(?P<key>.*?)\](?=[.\[]|$)|\.?(?P<name>[^.\[\]]+)", re.DOTALL)
 
 API_VERSIONS: Mapping[str, str] = {
@@ -32,17 +33,8 @@ API_VERSIONS: Mapping[str, str] = {
 }
 OTHER_KINDS: Mapping[str, frozenset[str]] = {
     "v1": frozenset(
-        {
-            "Binding",
-            "ComponentStatus",
-            "Event",
-            "LimitRange",
-            "Node",
-            "PersistentVolume",
-            "PersistentVolumeClaim",
-            "Pod",
-        }
-        | {"PodTemplate", "ReplicationController", "ResourceQuota", "ServiceAccount", "Status"}
+        {"Binding", "ComponentStatus", "Event", "LimitRange", "Node", "PersistentVolume", "PersistentVolumeClaim"}
+        | {"Pod", "PodTemplate", "ReplicationController", "ResourceQuota", "ServiceAccount", "Status"}
     ),
     "networking.k8s.io/v1": frozenset({"IPAddress", "NetworkPolicy", "ServiceCIDR"}),
     "discovery.k8s.io/v1": frozenset(),
@@ -63,7 +55,7 @@ class Where(NamedTuple):
     """Where an object starts in its section: the line (from 0), and the path if it is an item of a list."""
 
     line: int = 0
-    path: Path = ()
+    path: Steps = ()
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -193,6 +185,6 @@ def type_word(value: object) -> str:
     return TYPE_WORDS.get(name, name)
 
 
-def path_of(field: str) -> Path:
+def steps_of(field: str) -> Steps:
     """The steps of a field: `spec.rules[0].host`, or `metadata.annotations[KEY]`."""
     return tuple(int(step["index"]) if step["index"] else step["key"] or step["name"] for step in STEP.finditer(field))

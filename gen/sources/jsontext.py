@@ -21,7 +21,7 @@ from gen.sources.entries import (
     BadText,
     Entry,
     Fault,
-    Path,
+    Steps,
     Where,
     admit,
     entries_of,
@@ -29,7 +29,7 @@ from gen.sources.entries import (
     is_list,
     item_kind,
     meant_for_us,
-    path_of,
+    steps_of,
 )
 
 MAX_OBJECT = 8 * 1024 * 1024
@@ -184,13 +184,13 @@ def line_in(item: Item, field: str) -> int:
     """The line in the section on which a field of a value stands."""
     from gen.sources.lines import lines_of, nearest
 
-    return item.where.line + nearest(lines_of(item.text.decode(), 0), path_of(field), 0)
+    return item.where.line + nearest(lines_of(item.text.decode()).get(0, {}), steps_of(field), 0)
 
 
-def items_in(text: bytes) -> dict[Path, Item]:
+def items_in(text: bytes) -> dict[Steps, Item]:
     """Every value of a section that is not a list, by its path; raises BadText."""
     check(text)
-    found: dict[Path, Item] = {}
+    found: dict[Steps, Item] = {}
     rest = [Item(text)]
     while rest:
         item = rest.pop()

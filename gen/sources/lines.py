@@ -15,31 +15,31 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from gen.sources.entries import Path
+from gen.sources.entries import Steps
 from gen.sources.scalars import key_of, resolve
 from gen.sources.yamlevents import MAX_DEPTH, Parser, parser_of
 
-Lines = dict[Path, int]
+Lines = dict[Steps, int]
 
 
-def lines_of(text: str, first: int) -> Lines:
-    """The line (from 0) of every field of the document that starts at line `first`, as far as it can be read."""
-    lines: Lines = {}
+def lines_of(text: str) -> dict[int, Lines]:
+    """The line (from 0) of every field, as far as the text can be read; by the first lines of its documents."""
+    documents: dict[int, Lines] = {}
     try:
         parser = parser_of(text)
         try:
             while (event := parser.get_event()) is not None:
                 if type(event) is DocumentStartEvent:
                     root = parser.get_event()
-                    walk(parser, root, (), lines if root.start_mark.line == first else {})
+                    walk(parser, root, (), documents.setdefault(root.start_mark.line, {}))
         finally:
             parser.dispose()
     except (yaml.YAMLError, UnicodeEncodeError):
         pass  # what was found before is still right
-    return lines
+    return documents
 
 
-def walk(parser: Parser, start: object, path: Path, lines: Lines) -> None:
+def walk(parser: Parser, start: object, path: Steps, lines: Lines) -> None:
     """Note the lines of the fields below one node."""
     if type(start) is MappingStartEvent and len(path) < MAX_DEPTH:
         while type(event := parser.get_event()) is not MappingEndEvent:
@@ -75,7 +75,7 @@ def key_in(event: object) -> str:
         return ""
 
 
-def nearest(lines: Lines, path: Path, default: int) -> int:
+def nearest(lines: Lines, path: Steps, default: int) -> int:
     """The line of a path, else that of the nearest field around it."""
     for length in range(len(path), 0, -1):
         steps = path[:length]

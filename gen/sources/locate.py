@@ -11,7 +11,7 @@ from msgspec import Struct
 from gen.ir import Source
 from gen.k8s import Ref
 from gen.sources import jsontext
-from gen.sources.entries import BadText, Path, Where, path_of
+from gen.sources.entries import BadText, Steps, Where, steps_of
 from gen.sources.sections import Section, encoded, split
 
 
@@ -33,11 +33,6 @@ class Place(Struct, frozen=True, gc=False):
     digest: bytes
     where: Where
 
-    @property
-    def first(self) -> Location:
-        """The first line, as far as it is known without reading."""
-        return Location(self.file, self.line + self.where.line)
-
 
 class Locator:
     """Finds the lines of fields; what was read stays at hand for the next question.
@@ -57,37 +52,36 @@ class Locator:
         if source.file:
             return Location(source.file, source.line)
         place = self._places.get(Ref(source.kind, source.namespace, source.name))
-        if place is None:
-            return None
-        if not source.field and not place.where.path:
-            return place.first
-        section = self._section(place)
-        return Location(place.file, section.line + self._line(section, place, source.field)) if section else place.first
+        return self.at(place, source.field) if place else None
 
-    def _section(self, place: Place) -> Section | None:
+    def at(self, place: Place, field: str = "") -> Location:
+        """Where a field of the object at a place stands."""
+        first = Location(place.file, place.line + place.where.line)
+        if not field and not place.where.path:
+            return first
         try:
-            return self._sections(place.file).get(place.digest)
+            section = self._sections(place.file).get(place.digest)
         except OSError:
-            return None
+            return first
+        return Location(place.file, section.line + self._line(section, place.where, field)) if section else first
+
+    def _line(self, section: Section, where: Where, field: str) -> int:
+        from gen.sources.lines import nearest
+
+        if section.is_json:
+            item = self._json_items(section).get(where.path)
+            return jsontext.line_in(item, field) if item else where.line
+        return nearest(self._yaml_lines(section).get(where.line, {}), (*where.path, *steps_of(field)), where.line)
 
     def _read_sections(self, file: str) -> dict[bytes, Section]:
         return {section.digest: section for section in reversed(split(file, self._read(file)))}
 
-    def _line(self, section: Section, place: Place, field: str) -> int:
-        from gen.sources.lines import nearest
-
-        line, path = place.where
-        if not section.is_json:
-            return nearest(self._yaml_lines(section, line), (*path, *path_of(field)), line)
-        item = self._json_items(section).get(path)
-        return jsontext.line_in(item, field) if item else line
-
-    def _read_yaml_lines(self, section: Section, first: int) -> dict[Path, int]:
+    def _read_yaml_lines(self, section: Section) -> dict[int, dict[Steps, int]]:
         from gen.sources.lines import lines_of
 
-        return lines_of(section.text, first)
+        return lines_of(section.text)
 
-    def _read_json_items(self, section: Section) -> dict[Path, jsontext.Item]:
+    def _read_json_items(self, section: Section) -> dict[Steps, jsontext.Item]:
         try:
             return jsontext.items_in(encoded(section.text))
         except BadText:

@@ -66,16 +66,14 @@ class FileContents(Struct, frozen=True):
 
 
 class Manifests(Struct, frozen=True):
-    """All objects, the faults of their texts, and where everything stands."""
+    """All objects, the faults of their texts, and where everything stands.
+
+    Shape: `locate` gives the file and line of a field, None where it comes from no manifest.
+    """
 
     objects: Mapping[Ref, Object]
     issues: tuple[Issue, ...]
-    places: Mapping[Ref, Place]
-    locator: Locator
-
-    def locate(self, source: Source) -> Location | None:
-        """The file and line of a field, None where it comes from no manifest."""
-        return self.locator.locate(source)
+    locate: Callable[[Source], Location | None]
 
 
 def read(
@@ -142,7 +140,7 @@ def read_bytes(name: str) -> bytes:
 
 def unreadable(path: str, error: OSError) -> InputError:
     """The exception for a path that cannot be read."""
-    return InputError(f"{path}: {error.strerror or error}")
+    return InputError(f"{error.filename or path}: {error.strerror or error}")
 
 
 def contents_of(name: str, data: bytes, choice: Choice, known: Known) -> FileContents:
@@ -166,6 +164,7 @@ def assemble(files: Iterable[FileContents], choice: Choice, read_again: Callable
     """The objects of all files; of two with the same identity the first one counts."""
     objects: dict[Ref, Object] = {}
     places: dict[Ref, Place] = {}
+    locator = Locator(places, read_again)
     issues: list[Issue] = []
     kept: list[tuple[Found, Place]] = []
     for file in files:
@@ -173,13 +172,14 @@ def assemble(files: Iterable[FileContents], choice: Choice, read_again: Callable
         kept += file.kept
         for found, place in found_in(file):
             if found.ref in objects:
-                issues.append(duplicate(found, place, objects[found.ref], places[found.ref]))
+                is_copy = found.object == objects[found.ref]
+                issues.append(duplicate(found.ref, locator.at(place), locator.at(places[found.ref]), is_copy=is_copy))
             elif choice.takes(found):
                 objects[found.ref], places[found.ref] = found.object, place
     for found, place in kept:
         if found.ref not in objects:
             objects[found.ref], places[found.ref] = found.object, place
-    return Manifests(objects, tuple(issues), places, Locator(places, read_again))
+    return Manifests(objects, tuple(issues), locator.locate)
 
 
 def found_in(file: FileContents) -> Iterator[tuple[Found, Place]]:
@@ -200,9 +200,8 @@ def issues_of(file: FileContents, choice: Choice) -> Iterator[Issue]:
                 yield entry.issue(file.name, section.line)
 
 
-def duplicate(entry: Found, place: Place, first: Object, first_place: Place) -> Issue:
+def duplicate(ref: Ref, place: Location, first: Location, *, is_copy: bool) -> Issue:
     """The issue of an object that was there before; a mere copy does no harm."""
-    ref, (file, line) = entry.ref, place.first
-    message = f"{ref} is left out: it is there already, at {first_place.first}"
-    source = Source(ref.kind, ref.namespace, ref.name, "", file, line)
-    return Issue(source, "DuplicateObject", message, "warning" if entry.object == first else "error")
+    message = f"{ref} is left out: it is there already, at {first}"
+    source = Source(ref.kind, ref.namespace, ref.name, "", place.file, place.line)
+    return Issue(source, "DuplicateObject", message, "warning" if is_copy else "error")

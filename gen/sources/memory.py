@@ -163,8 +163,9 @@ def hidden(before: FileContents, after: FileContents, namespace: str) -> Iterato
     faults = [(section.digest, entry) for section in after.sections for entry in section.entries if is_error(entry)]
     named = {ref_in(fault, namespace) for _, fault in faults}
     nameless = {digest for digest, fault in faults if not fault.name}
+    all_hidden = after.issue is not None or not nameless <= already
     for ref, last in lost.items():
-        if after.issue or ref in named or nameless - already or (nameless and ref in kept_before):
+        if all_hidden or ref in named or (nameless and ref in kept_before):
             yield last
 
 

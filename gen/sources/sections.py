@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gen.sources import jsontext
-from gen.sources.entries import BadText, Entry, Fault, Where, entries_of, path_of
+from gen.sources.entries import BadText, Entry, Fault, Where, entries_of, steps_of
 
 MAX_FILE = 256 * 1024 * 1024
 
@@ -156,12 +156,12 @@ def exact(entries: list[Entry], text: str) -> tuple[Entry, ...]:
     """The entries of a YAML section, faults with the lines of their fields."""
     from gen.sources.lines import lines_of, nearest
 
-    documents = {line: lines_of(text, line) for line in {entry.where.line for entry in entries}}
+    documents = lines_of(text)
 
     def placed(entry: Entry) -> Entry:
         if isinstance(entry, Fault):
             line, path = entry.where
-            line = nearest(documents[line], (*path, *path_of(entry.field)), line)
+            line = nearest(documents.get(line, {}), (*path, *steps_of(entry.field)), line)
             return replace(entry, where=Where(line, path))
         return entry
 

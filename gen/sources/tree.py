@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -83,7 +84,8 @@ class Walk:
         if self._recursive and (status.st_dev, status.st_ino) not in self._seen:
             if entry.is_symlink():
                 self.links.append(entry.path)
-            yield from self.manifests(entry.path, status)
+            with contextlib.suppress(FileNotFoundError):  # it has gone in this moment
+                yield from self.manifests(entry.path, status)
 
     def _file(self, entry: os.DirEntry[str], status: os.stat_result | None) -> Iterator[File]:
         if entry.is_symlink():

@@ -77,9 +77,10 @@ class Bell:
                 self._observer.join()
 
     def _running_observer(self) -> BaseObserver:
-        if self._observer is None:
+        if self._observer is None or not self._observer.is_alive():
             from watchdog.observers import Observer
 
+            self._hung.clear()
             self._observer = Observer()
             self._observer.start()
         return self._observer
@@ -115,8 +116,8 @@ def handler_for(target: Target, ring: Callable[[], None]) -> FileSystemEventHand
         """Rings for the names that count."""
 
         def on_any_event(self, event: FileSystemEvent) -> None:
-            names = {Path(str(event.src_path)).name, Path(str(event.dest_path)).name}
-            if target.names is None or names & target.names:
+            paths = (str(event.src_path), str(event.dest_path))
+            if target.names is None or any(Path(path).name in target.names for path in paths):
                 ring()
 
     return Handler()

@@ -18,7 +18,7 @@ import pytest
 from gen.errors import UsageError
 from gen.ir import Source
 from gen.k8s import Ref
-from gen.sources import directory, sections
+from gen.sources import directory, sections, watch
 from gen.sources.directory import ManifestDirectory
 from gen.sources.memory import Memory
 from gen.sources.watch import Bell
@@ -420,6 +420,44 @@ async def test_without_kernel_watches_it_polls(
         (tmp_path / "a.yaml").write_text(config("a"))
         await watched.until_values(a="1")
     assert caplog.text.count("cannot watch for changes") == 1
+
+
+async def test_a_dead_observer_is_replaced(tmp_path: Path) -> None:
+    async with Watching(tmp_path, rescan=0.05) as watched:
+        await watched.until(lambda: watched.batches)
+        bell = watched.source._bell
+        assert bell
+        first = bell._observer
+        assert first
+        first.stop()
+        await eventually(lambda: bell._observer is not first and bell._hung)
+        (tmp_path / "a.yaml").write_text(config("a"))
+        await watched.until_values(a="1")
+
+
+async def test_more_directories_than_can_be_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "MAX_TARGETS", 5)
+    monkeypatch.setattr(directory, "POLLING", 0.05)
+    for number in range(10):
+        (tmp_path / str(number)).mkdir()
+    async with Watching(tmp_path, recursive=True) as watched:
+        await watched.until(lambda: watched.batches)
+        (tmp_path / "7" / "a.yaml").write_text(config("a"))
+        await watched.until_values(a="1")
+    assert "there are more than 5 directories" in caplog.text
+
+
+async def test_links_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    async with Watching(tmp_path / "one") as watched:
+        (tmp_path / "three").mkdir()
+        (tmp_path / "three" / "a.yaml").write_text(config("a"))
+        (tmp_path / "two").unlink()
+        (tmp_path / "three").rename(tmp_path / "two")
+        await watched.until_values(a="1")
 
 
 async def test_waiting_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

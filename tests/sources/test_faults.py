@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from gen.k8s import Ingress, Ref
-from gen.sources import manifests
+from gen.sources import lines, manifests
+from gen.sources.lines import lines_of
 from gen.sources.manifests import Manifests, read
 from tests.sources.samples import INGRESS, LIST, OBJECTS, SERVICE, WEB, read_text
 
@@ -45,6 +46,10 @@ FAULTS: dict[str, tuple[str, list[tuple[str, int]]]] = {
     "in a list": (
         yaml.safe_dump({**LIST, "items": [OBJECTS[1], {**OBJECTS[0], "spec": {"rules": [None]}}]}, sort_keys=False),
         [("BadType", 23)],
+    ),
+    "duplicate in a list": (
+        yaml.safe_dump({**LIST, "items": [*OBJECTS, {**OBJECTS[1], "spec": {}}]}, sort_keys=False),
+        [("DuplicateObject", 33)],
     ),
     "null in a list": ("apiVersion: v1\nkind: List\nitems:\n-\n", [("BadType", 4)]),
     "JSON syntax": ('{"a": 1}\n{"b": }\n{"c": 1}\n', [("BadType", 1), ("JsonInvalid", 2), ("BadType", 3)]),
@@ -154,3 +159,17 @@ def test_faults_of_other_namespaces_are_not_told(tmp_path: Path) -> None:
     text = INGRESS.replace("number: 80", "number: many")
     assert faults(read_text(tmp_path, text, namespace="blog")) == []
     assert faults(read_text(tmp_path, text, namespace="shop")) == [("BadType", 18)]
+
+
+def test_many_faults_in_one_text_are_located_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+
+    def counted(text: str) -> dict[int, lines.Lines]:
+        passes.append(text)
+        return lines_of(text)
+
+    monkeypatch.setattr(lines, "lines_of", counted)
+    bad = INGRESS.replace("number: 80", "number: many")
+    found = read_text(tmp_path, "%YAML 1.1\n" + "".join(f"---\n{bad.replace('web', f'w{n}')}" for n in range(50)))
+    assert faults(found) == [("BadType", 20 + 19 * number) for number in range(50)]
+    assert len(passes) == 1

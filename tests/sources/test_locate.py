@@ -11,7 +11,7 @@ import yaml
 
 from gen.ir import Source
 from gen.sources import locate
-from gen.sources.entries import path_of
+from gen.sources.entries import steps_of
 from gen.sources.manifests import Manifests, read
 from gen.sources.sections import Section, split
 from tests.sources.samples import INGRESS, LIST, OBJECTS, SERVICE, read_text
@@ -131,4 +131,4 @@ def test_many_questions_read_a_file_once(tmp_path: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_path_of_a_field(field: str, path: tuple[str | int, ...]) -> None:
-    assert path_of(field) == path
+    assert steps_of(field) == path
