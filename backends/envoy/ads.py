@@ -21,6 +21,7 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "StreamAggregatedResources"
 REQUEST_LIMIT = 64 << 20  # an acknowledgement names every cluster
 UNIX_PATH_LIMIT = 107
+FAREWELL = 1.0  # seconds for streams to end
 
 Stream = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -35,9 +36,10 @@ class Server:
         self._changed = asyncio.Condition()
         self._server: grpc.aio.Server | None = None
         self._socket: Path | None = None
+        self._is_stopping = False
 
     async def start(self, address: str) -> None:
-        """Listen at `unix:/path` (for this user alone) or `tcp:IP:port`.  Raises ApplyError."""
+        """Listen at `unix:/path` (for this user alone) or `tcp:IP:port`.  Raises ApplyError and UsageError."""
         if self._server is not None:
             return
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", REQUEST_LIMIT), ("grpc.so_reuseport", 0)])
@@ -52,7 +54,7 @@ class Server:
         self._server = server
 
     def _bind(self, server: grpc.aio.Server, address: str) -> None:
-        if address.startswith("tcp:"):
+        if not address.startswith("unix:/"):
             host, port = tcp_address(address)
             server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
             return
@@ -69,7 +71,10 @@ class Server:
         """End all streams and stop listening."""
         server, self._server = self._server, None
         if server is not None:
-            await server.stop(None)
+            self._is_stopping = True
+            for woken in self._streams.values():
+                woken.set()
+            await server.stop(FAREWELL)
         if self._socket is not None:
             self._socket.unlink(missing_ok=True)
 
@@ -100,30 +105,34 @@ class Server:
         return next((each.refusal for each in self._streams if each.refusal), None)
 
     async def _stream(self, requests: AsyncIterator[bytes], stream: Stream) -> None:
-        """One stream: requests are taken in as they come, while another task sends what is due."""
+        """One stream: one task takes in requests, another sends what is due; it ends when either does."""
         conversation, woken = Conversation(self.snapshot, self._before), asyncio.Event()
         self._streams[conversation] = woken
+        listening = asyncio.create_task(self._listen(conversation, woken, requests))
         speaking = asyncio.create_task(self._speak(conversation, woken, stream))
         try:
-            async for data in requests:
-                conversation.received(read_request(data))
-                woken.set()
-                await self._notify()
-        except ValueError as error:
-            await stream.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await asyncio.wait((listening, speaking), return_when=asyncio.FIRST_COMPLETED)
         finally:
             del self._streams[conversation]
-            speaking.cancel()
-            with contextlib.suppress(asyncio.CancelledError, grpc.aio.AbortError):
-                await speaking
+            for task in (listening, speaking):
+                task.cancel()
+            found = await asyncio.gather(listening, speaking, return_exceptions=True)
+            await self._notify()
+        if isinstance(found[0], ValueError):
+            await stream.abort(grpc.StatusCode.INVALID_ARGUMENT, str(found[0]))
+
+    async def _listen(self, conversation: Conversation, woken: asyncio.Event, requests: AsyncIterator[bytes]) -> None:
+        async for data in requests:
+            conversation.received(read_request(data))
+            woken.set()
             await self._notify()
 
     async def _speak(self, conversation: Conversation, woken: asyncio.Event, stream: Stream) -> None:
-        while True:
-            await woken.wait()
-            woken.clear()
+        while not self._is_stopping:
             for response in conversation.due():
                 await stream.write(response)
+            await woken.wait()
+            woken.clear()
 
     async def _notify(self) -> None:
         async with self._changed:

@@ -82,7 +82,7 @@ function envoy_on_request(handle)
     return
   end
   if matched ~= path or name ~= host then
-    headers:replace(":path", matched)
+    headers:replace(":path", query and matched .. sub(target, query) or matched)
     headers:replace(":authority", name)
     handle:clearRouteCache()
     handle:metadata()  -- asks for the route, which is chosen now

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from backends.envoy import syntax
+from backends.envoy.redirects import Case, redirects
 from backends.envoy.syntax import Format, Json
-from backends.envoy.text import Line, Memo, line, opened
+from backends.envoy.text import Line, Memo, line, listed, opened
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, Config, Forward, Host, Options, Redirect, Route
 from gen.policy import Text, literal
@@ -59,8 +57,8 @@ def virtual_host(host: Host, options: Options, catch_all: Host | None) -> list[L
     except BadValue as error:
         raise Rejected(f"{source}: {error}", (source,)) from error
     head = {"name": domain, "domains": [domain], "retry_policy": retries(options)}
-    strangers = [[route(each, guard)] for each in catch_all.routes] if catch_all else []
-    return opened(head, "routes", strangers + [[route(each, [])] for each in host.routes], source)
+    strangers = [lines(each, options, guard) for each in catch_all.routes] if catch_all else []
+    return opened(head, "routes", strangers + [lines(each, options, []) for each in host.routes], source)
 
 
 def retries(options: Options) -> Json:
@@ -76,22 +74,29 @@ def retries(options: Options) -> Json:
     }
 
 
-def route(route: Route, guard: list[Json]) -> Line:
+def lines(route: Route, options: Options, guard: list[Json]) -> list[Line]:
     """One route, which takes only requests that a guard lets pass.  Raises Rejected."""
     try:
-        match = syntax.path_match(route.match) | ({"headers": guard} if guard else {})
-        return line({"match": match, **action(route)}, route.source)
+        path = syntax.path_match(route.match)
+        return listed(
+            [line(route_of(path, [*guard, *extra], what), route.source)] for extra, what in cases(route, options)
+        )
     except BadValue as error:
         raise Rejected(f"{route.source}: {error}", (route.source,)) from error
 
 
-def action(route: Route) -> Mapping[str, Any]:
-    """What a route does with a request."""
+def route_of(path: Json, headers: list[Json], what: Json) -> Json:
+    """A Route from its matchers and from what is done."""
+    return {"match": path | ({"headers": headers} if headers else {}), **what}
+
+
+def cases(route: Route, options: Options) -> list[Case]:
+    """What is done with the requests of a route; the first case that fits."""
     if isinstance(route.action, Redirect):
-        return syntax.redirect(route.action)
+        return redirects(route.action, options)
     if isinstance(route.action, Forward):
-        return forward(route.action, route.policy.upstream_host)
-    return syntax.respond(route.action)
+        return [([], forward(route.action, route.policy.upstream_host))]
+    return [([], syntax.respond(route.action))]
 
 
 def forward(action: Forward, host: Text | None) -> Json:

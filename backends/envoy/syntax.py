@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any
 
 from gen.errors import BadValue
-from gen.ir import DnsName, Match, Redirect, Respond
+from gen.ir import DnsName, Match, Respond
 
 Json = dict[str, Any]
 
@@ -24,15 +24,6 @@ DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 RESOLVER = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 HEADER = re.compile(r"[a-z0-9-]+")
 KEPT_ENCODED = {"%": "%25", "?": "%3F", "#": "%23"}
-REDIRECTS: Final = {
-    301: "MOVED_PERMANENTLY",
-    302: "FOUND",
-    303: "SEE_OTHER",
-    307: "TEMPORARY_REDIRECT",
-    308: "PERMANENT_REDIRECT",
-}
-METADATA = "gen"
-LOCATION = "location"
 VALUE_LIMIT = 8000
 
 
@@ -53,10 +44,15 @@ def set_header(name: str, value: Format) -> Json:
 
 def header_value(text: str) -> str:
     """A literal header value."""
-    if len(plain(text)) > VALUE_LIMIT:
-        raise BadValue("TooLong", f"a header value has at most {VALUE_LIMIT} characters")
     if text != text.strip():
         raise BadValue("OuterSpace", "a header value begins and ends without spaces")
+    return bounded(text)
+
+
+def bounded(text: str) -> str:
+    """Text without control characters that is short enough for a header."""
+    if len(plain(text)) > VALUE_LIMIT:
+        raise BadValue("TooLong", f"a header value has at most {VALUE_LIMIT} characters")
     return text
 
 
@@ -114,22 +110,6 @@ def canonical_path(path: str) -> str:
 
 
 # ------------------------------------------------------------------ answers
-
-
-def redirect(action: Redirect) -> Json:
-    """The action of a Route that answers with a Location, and what belongs to it."""
-    if action.status not in REDIRECTS:
-        raise BadValue("InvalidStatus", f"expected one of {sorted(REDIRECTS)}, got {action.status}")
-    if not action.url:
-        path = Match("exact", plain(action.path)).encoded
-        return {"redirect": {"path_redirect": path, "response_code": REDIRECTS[action.status]}}
-    if not action.url.startswith(("http://", "https://")):
-        raise BadValue("InvalidUrl", "expected an absolute http or https URL")
-    return {
-        "metadata": {"filter_metadata": {METADATA: {LOCATION: header_value(action.url)}}},
-        "response_headers_to_add": [set_header("location", Format(f"%METADATA(ROUTE:{METADATA}:{LOCATION})%"))],
-        "direct_response": {"status": action.status},
-    }
 
 
 def respond(action: Respond) -> Json:

@@ -53,6 +53,7 @@ class Running:
         self.loop = Loop()
         self.backend = self.fresh_backend()
         self.live: Bundle | None = None
+        self._forgotten: list[Envoy] = []  # a parent that lives has to reap its children
 
     def fresh_backend(self) -> Envoy:
         """The backend of a gen that has just started."""
@@ -62,7 +63,8 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.run(self.backend.close())
+        for backend in (self.backend, *self._forgotten):
+            self.run(backend.close())
         self.loop.close()
         left = [path.name for path in self.runtime.iterdir()] if self.runtime.exists() else []
         shutil.rmtree(self.runtime, ignore_errors=True)
@@ -77,6 +79,7 @@ class Running:
         control = self.backend._control
         server, _ = self.run(control._server())
         self.run(server.stop())
+        self._forgotten.append(self.backend)
         self.backend = self.fresh_backend()
         self.live = None
 

@@ -259,12 +259,13 @@ def test_a_newer_target_takes_over_half_way() -> None:
 
 def test_answers_to_older_responses_say_nothing() -> None:
     peer = settled(snapshot("1", {"a": "x"}))
-    stale = peer.nonce[CLUSTERS]
-    peer.conversation.retarget(snapshot("2", {"a": "x", "b": "x"}))
+    stale, names = peer.nonce[ROUTES], frozenset({"gen"})
+    peer.conversation.retarget(snapshot("2", {"a": "x"}, used=set()))
     peer.listen()
-    peer.conversation.received(Request(CLUSTERS, version="1", nonce=stale))
-    peer.conversation.received(Request(CLUSTERS, version="1", nonce=stale, error="about something older"))
+    peer.conversation.received(Request(ROUTES, names, version="1", nonce=stale, error="about something older"))
     assert peer.conversation.refusal is None
+    peer.conversation.received(Request(ROUTES, names, version="1", nonce=stale))
+    assert not peer.conversation.is_settled
     assert peer.listen() == []
     peer.settle()
     assert peer.conversation.is_settled

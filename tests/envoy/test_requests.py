@@ -36,6 +36,12 @@ HOSTS = (
         "answers.test",
         ("exact", "/url", Redirect(308, url=URL)),
         ("exact", "/path", Redirect(301, path="/path/é b%?")),
+        ("exact", "/fixed", Redirect(300, path="/é", query="y=%20")),
+        ("exact", "/bare", Redirect(302, path="/b", query="")),
+        ("exact", "/relative", Redirect(303, path="/r", query="z", is_relative=True)),
+        ("exact", "/moved", Redirect(307, path="/m", host="other.test")),
+        ("exact", "/far", Redirect(302, path="/f", query="q", host="other.test")),
+        ("prefix", "/cut", Redirect(308, host="www.test", cut_slash=True)),
         ("exact", "/text", Respond(418, TEXT)),
         ("exact", "/long", Respond(200, "x" * 100_000)),
         ("exact", "/silent", Respond(503)),
@@ -179,6 +185,27 @@ def test_redirects(proxy: Running) -> None:
     assert (reply.status, reply.value("location")) == (301, "http://answers.test:81/path/%C3%A9%20b%25%3F?q=%20")
     reply = proxy.get("answers.test", "/path", scheme="https")
     assert reply.value("location") == "https://answers.test/path/%C3%A9%20b%25%3F"
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "location"),
+    [
+        ("/fixed?x", 300, "{scheme}://answers.test:81/%C3%A9?y=%20"),
+        ("/bare?x", 302, "{scheme}://answers.test:81/b"),
+        ("/relative?x", 303, "/r?z"),
+        ("/moved?x=%20", 307, "{scheme}://other.test:{port}/m?x=%20"),
+        ("/moved", 307, "{scheme}://other.test:{port}/m"),
+        ("/far?x", 302, "{scheme}://other.test:{port}/f?q"),
+        ("/cut/a%2Fb?x=/y", 308, "{scheme}://www.test:{port}/cut/a%2Fb?x=/y"),
+        ("/cut/a/", 308, "{scheme}://www.test:{port}/cut/a"),
+        ("/cut//", 308, "{scheme}://www.test:{port}/cut/"),
+        ("/cut", 308, "{scheme}://www.test:{port}/cut"),
+    ],
+)
+def test_redirects_made_from_the_request(proxy: Running, target: str, status: int, location: str) -> None:
+    for scheme, port in (("http", HTTP_PORT), ("https", HTTPS_PORT)):
+        reply = proxy.get("answers.test:81", target, scheme=scheme)
+        assert (reply.status, reply.value("location")) == (status, location.format(scheme=scheme, port=port))
 
 
 def test_texts(proxy: Running) -> None:
