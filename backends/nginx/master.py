@@ -112,21 +112,28 @@ class Managed:
     async def exited(self) -> str:
         """Wait for the end of nginx."""
         await self._started.wait()
-        assert self._daemon is not None
-        status = await self._daemon.exited()
-        return f"nginx (pid {self._daemon.pid}) has ended" + ("" if status is None else f" with status {status}")
+        daemon = self._daemon
+        assert daemon
+        status = await daemon.exited()
+        return f"nginx (pid {daemon.pid}) has ended" + ("" if status is None else f" with status {status}")
 
     async def close(self) -> None:
-        """Stop nginx gracefully, then not so gracefully."""
-        if self._daemon:
-            await self._daemon.stop(signal.SIGQUIT, patience=PATIENCE)
-            self._record.unlink(missing_ok=True)
-            for path in self._placement.runtime_dir.glob("*_temp"):
-                shutil.rmtree(path, ignore_errors=True)
-            for name in ("nginx.sock", "nginx.pid"):
-                (self._placement.runtime_dir / name).unlink(missing_ok=True)
-        self._daemon = None
+        """Stop nginx gracefully, then not so gracefully; at once when cancelled."""
+        daemon, self._daemon = self._daemon, None
         self._started.clear()
+        if daemon:
+            try:
+                await daemon.stop(signal.SIGQUIT, patience=PATIENCE)
+            finally:
+                self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Remove what nginx, once ended, leaves in its directories."""
+        self._record.unlink(missing_ok=True)
+        for path in self._placement.runtime_dir.glob("*_temp"):
+            shutil.rmtree(path, ignore_errors=True)
+        for name in ("nginx.sock", "nginx.pid"):
+            (self._placement.runtime_dir / name).unlink(missing_ok=True)
 
     @property
     def _socket(self) -> Path:

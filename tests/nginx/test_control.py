@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -41,6 +42,11 @@ def eventually(condition: Callable[[], bool], what: str, *, within: float = 15.0
 def master(running: Running) -> int:
     """The pid of the nginx master."""
     return int((running.runtime / "nginx.pid").read_text())
+
+
+async def bounded(task: asyncio.Task[str]) -> str:
+    """What a task that ends soon gives."""
+    return await asyncio.wait_for(task, 10)
 
 
 # ------------------------------------------------------------------ validation
@@ -179,6 +185,27 @@ def test_the_next_gen_adopts_a_running_nginx(running: Running) -> None:
     assert (running.get(HOST).body, master(running)) == (b"two", pid)
     running.run(second.close())
     assert running.run(first.exited()).endswith("with status 0")
+
+
+def test_a_hurried_close_leaves_nothing(running: Running, echo: EchoNet) -> None:
+    """With a client that stays, a graceful end takes long; who cancels it gets the other one."""
+    address = fresh_address(8080)
+    echo.listen(address, 8080, "slow")
+    running.go(config((host(HOST, ("prefix", "/", to("slow"))),), (upstream("slow", address),)))
+
+    async def hurry() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(running.backend.close(), 0.3)
+
+    with running.connect() as connection:
+        upgrade = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+        assert connection.exchange(Request(HOST, headers=upgrade)).status == 101
+        ended = running.runner.get_loop().create_task(running.backend.exited())
+        running.run(asyncio.sleep(0))  # it waits for the end from now on
+        running.run(hurry())
+        assert running.run(bounded(ended)).endswith("with status -9")
+    eventually(lambda: running.processes() == [], "processes are left")
+    assert list(running.runtime.iterdir()) == []
 
 
 def test_the_last_accepted_generation_is_started_again(running: Running) -> None:
