@@ -66,6 +66,14 @@ async def test_a_renewed_secret_is_noticed(client: Client, follow: Follow) -> No
         await until(lambda: text(seen, "cert") not in (None, before))
 
 
+async def test_what_stays_the_same_makes_no_batch(proxy: FaultProxy, client: Client, follow: Follow) -> None:
+    client.create(objects.secret("cert"))
+    client.create(objects.ingress("one", secret="cert"))
+    async with follow(scope=SCOPE) as seen:
+        await until(lambda: sum(request.path.endswith("/cert") for request in proxy.requests) == 4)
+        assert len(seen.batches) == 1
+
+
 async def test_what_nothing_refers_to_is_forgotten(client: Client, follow: Follow) -> None:
     client.create(objects.secret("cert"))
     for name in ("one", "two"):

@@ -112,7 +112,7 @@ async def test_row_03_an_answer_that_trickles(
     request_of: Callable[[Request], bool], proxy: FaultProxy, client: Client, follow: Follow
 ) -> None:
     client.create(objects.ingress("one"))
-    fault = proxy.fault(faults.trickle(1.0), when=request_of)
+    fault = proxy.fault(faults.trickle(0.05), when=request_of)
     if request_of is listing:
         lists_only(proxy)
     async with follow("Ingress", timing=msgspec.structs.replace(QUICK, page=0.2, whole=0.2)) as seen:
@@ -211,7 +211,6 @@ async def lost(proxy: FaultProxy) -> None:
         pytest.param(faults.truncate, id="truncated"),
         pytest.param(faults.cut_in_the_middle, id="cut"),
         pytest.param(faults.page_of_a_proxy, id="html"),
-        pytest.param(faults.refuse(302, headers={"Location": "http://127.0.0.1:1/"}), id="redirect"),
         pytest.param(faults.rewrite(lambda body: {**body, "metadata": {}}), id="no version"),
     ],
 )
@@ -229,6 +228,16 @@ async def test_row_06_garbage_instead_of_a_list(
         proxy.heal()
         client.create(objects.ingress("two"))
         await seen.knows("one", "two")
+
+
+async def test_redirects_are_not_followed(proxy: FaultProxy, client: Client, follow: Follow) -> None:
+    elsewhere = {"Location": f"{proxy.url}/apis/networking.k8s.io/v1/namespaces/shop/ingresses?redirected=yes"}
+    lists_only(proxy)
+    proxy.fault(faults.refuse(302, headers=elsewhere), when=lambda request: "redirected" not in request.query)
+    async with follow("Ingress") as seen:
+        await seen.fails(3)
+        assert seen.batches == []
+    assert not [request for request in proxy.requests if "redirected" in request.query]
 
 
 async def test_row_06_a_list_is_empty_once(proxy: FaultProxy, client: Client, follow: Follow) -> None:
@@ -358,6 +367,28 @@ async def everything(follow: Follow) -> dict[Ref, Object]:
     async with follow("Ingress") as fresh:
         await fresh.first()
         return fresh.objects
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda event: {**event, "object": {**event["object"], "kind": "Pod"}}, id="wrong kind"),
+        pytest.param(lambda event: {**event, "type": "CHANGED"}, id="wrong type"),
+        pytest.param(lambda event: {**event, "object": {"kind": "Ingress", "metadata": {}}}, id="no version"),
+        pytest.param(lambda _event: {"message": "sign in"}, id="no event"),
+    ],
+)
+async def test_garbage_instead_of_events(
+    spoil: Callable[[Json], Json], proxy: FaultProxy, client: Client, follow: Follow
+) -> None:
+    lists_only(proxy)
+    proxy.fault(faults.events(lambda sent: map(spoil, sent)), when=following, times=1)
+    async with follow("Ingress") as seen:
+        await seen.first()
+        client.create(objects.ingress("one"))
+        await seen.knows("one")
+        assert len(seen.failures) == 1
+    assert lists(proxy) == 2
 
 
 async def test_row_08_a_deletion_is_lost(proxy: FaultProxy, client: Client, follow: Follow) -> None:
@@ -577,6 +608,20 @@ async def test_a_bad_object_in_a_list_costs_only_itself(proxy: FaultProxy, clien
         client.replace(objects.ingress("bad", host="good.test"))
         await seen.knows("good", "bad")
         assert seen.batches[-1].issues == ()
+
+
+async def test_an_object_that_a_list_shows_as_bad_stays_as_it_was(
+    proxy: FaultProxy, client: Client, follow: Follow
+) -> None:
+    lists_only(proxy)
+    for name in ("bad", "good"):
+        client.create(objects.ingress(name))
+    async with follow("Ingress") as seen:
+        await seen.knows("bad", "good")
+        proxy.fault(faults.rewrite(lambda body: {**body, "items": list(map(broken, body["items"]))}), when=listing)
+        await lost(proxy)
+        await until(lambda: bool(seen.batches[-1].issues))
+        assert seen.names() == {"bad", "good"}
 
 
 async def test_an_object_that_turns_bad_stays_as_it_was(proxy: FaultProxy, client: Client, follow: Follow) -> None:

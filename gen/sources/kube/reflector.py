@@ -125,8 +125,7 @@ class Reflector:
             self._heard = self._clock()
             for raw in page.items:
                 self._collect(found, raw)
-            found.version = found.version or page.version
-            rest = page.rest
+            found.version, rest = page.version, page.rest
             if not rest:
                 return found
 
