@@ -145,9 +145,10 @@ class Host(Struct, frozen=True, gc=False):
     are complete and in match order: exact paths, then regexes, then prefixes, longest first; the last one is the
     prefix "/".  A host never falls through to another host.  `certificate` is an id, "" means the default one;
     every host answers on HTTP and on HTTPS.  `aliases` are further names, exact or `*.x`, which no other host has;
-    `alias_patterns` regexes for names, tried after all exact and wildcard names.
+    `alias_patterns` regexes for names, tried after all exact and wildcard names.  An alias gets the certificate only
+    where that is for it (`Certificate.is_for`), else the default one.
 
-    Where one route is a regex, all are, but for the implicit prefix "/": then the order is that of `routes`.
+    Where one route is a regex, all are but for exact and prefix "/": then the order of the regexes is that of `routes`.
     """
 
     name: str
@@ -214,6 +215,11 @@ class Certificate(Struct, frozen=True):
     not_after: float = 0.0
     source: Source = Source("Secret", "", "")
     not_before: float = 0.0
+
+    def is_for(self, host: str) -> bool:
+        """Whether one of its names, perhaps `*.x`, stands for a host: one label, no more."""
+        wildcard = host if host.startswith("*.") else f"*.{host.partition('.')[2]}"
+        return host in self.names or wildcard in self.names
 
     def __repr__(self) -> str:
         return f"Certificate(id={self.id!r}, names={self.names!r}, not_after={self.not_after!r})"

@@ -39,6 +39,7 @@ VARIABLES = frozenset(
         "request_uri",
         "escaped_request_uri",
         "args",
+        "is_args",
         "remote_addr",
         "remote_user",
         "request_method",
@@ -49,7 +50,8 @@ VARIABLES = frozenset(
 """Variables without an argument.
 
 host: the Host header without port, lower case; http_host: as sent; uri: the decoded path; request_uri: raw, with the
-query; escaped_request_uri: the same percent-encoded, to stand in a query; args: the raw query.
+query; escaped_request_uri: the same percent-encoded, to stand in a query; args: the raw query; is_args: "?" where there
+is one.
 """
 
 Text = tuple[str | Variable, ...]

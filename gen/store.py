@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gen.k8s import EndpointSlice, Ingress, Object, Ref
 
-IndexName = Literal["kind", "ingresses by host", "slices by service"]
+IndexName = Literal["kind", "ingresses by host", "ingresses by www", "ingresses by alias", "slices by service"]
 T = TypeVar("T", bound=Object)
 
 
@@ -42,6 +42,27 @@ def _hosts(item: Object) -> Iterable[str]:
     return {(rule.host or "").lower() for rule in rules} if rules else ("",)
 
 
+def _annotated(item: Ingress, name: str) -> Iterable[str]:
+    """The values of an annotation of that name, whatever its prefix."""
+    annotations = item.metadata.annotations
+    return (text for key, text in annotations.items() if key.endswith(name)) if annotations else ()
+
+
+def _www(item: Object) -> Iterable[str]:
+    """The hosts that an Ingress may want to redirect to its own."""
+    if not isinstance(item, Ingress) or not any(_annotated(item, "/from-to-www-redirect")):
+        return ()
+    hosts = (host for host in _hosts(item) if host and not host.startswith("*."))
+    return {host.removeprefix("www.") if host.startswith("www.") else f"www.{host}" for host in hosts}
+
+
+def _aliases(item: Object) -> Iterable[str]:
+    """More names that an Ingress gives to its hosts."""
+    if not isinstance(item, Ingress):
+        return ()
+    return {name.strip().lower() for text in _annotated(item, "/server-alias") for name in text.split(",")}
+
+
 def _service(item: Object) -> Iterable[str]:
     """The Service that an EndpointSlice belongs to, as `namespace/name`."""
     if not isinstance(item, EndpointSlice):
@@ -53,6 +74,8 @@ def _service(item: Object) -> Iterable[str]:
 _INDEXES: Mapping[IndexName, Callable[[Object], Iterable[str]]] = {
     "kind": lambda item: (type(item).__name__,),
     "ingresses by host": _hosts,
+    "ingresses by www": _www,
+    "ingresses by alias": _aliases,
     "slices by service": _service,
 }
 

@@ -6,7 +6,8 @@ Allow-lists only, always `fullmatch`, lengths capped.  Messages show at most 80 
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from gen.errors import BadValue
 
@@ -28,6 +29,11 @@ _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_SIZE = re.compile(r"([0-9]{1,15})([kmg]?)", re.IGNORECASE | re.ASCII)
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_HEADER = re.compile(r"[A-Za-z0-9_-]{1,128}")
+MOST_NETWORKS = 1000
+Parser = Callable[[str], object]
 
 
 def shown(text: str) -> str:
@@ -185,3 +191,110 @@ def integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise BadValue("AnnotationInvalid", f"{shown(text)} is not an integer")
     return int(text)
+
+
+def natural(text: str, *, least: int = 0, most: int = 2**31 - 1) -> int:
+    """A decimal integer within bounds.  Raises: BadValue (AnnotationInvalid)."""
+    number = integer(text)
+    if not least <= number <= most:
+        raise BadValue("AnnotationInvalid", f"{shown(text)} is not a number between {least} and {most}")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A whole number of seconds, from 1 to 24 days.  Raises: BadValue (AnnotationInvalid)."""
+    return float(natural(text, least=1, most=2_000_000))
+
+
+def size(text: str) -> int:
+    """Bytes, perhaps in units of k, m or g.  Raises: BadValue (AnnotationInvalid)."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise BadValue("AnnotationInvalid", f"{shown(text)} is not a size, expected a number, perhaps with k, m or g")
+    return int(found[1]) * _UNITS[found[2].lower()]
+
+
+def switch(text: str) -> bool:
+    """on or off.  Raises: BadValue (AnnotationInvalid)."""
+    return one_of("off", "on")(text) == "on"
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A parser that takes these words, in any case, and gives them as they are written here."""
+    known = {word.lower(): word for word in words}
+
+    def parse(text: str) -> str:
+        try:
+            return known[text.lower()]
+        except KeyError as error:
+            raise BadValue("AnnotationInvalid", f"{shown(text)} is none of {', '.join(words)}") from error
+
+    return parse
+
+
+def matching(pattern: str, expected: str, *, limit: int = 1024) -> Callable[[str], str]:
+    """A parser that takes what a regular expression matches as a whole."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def parse(text: str) -> str:
+        plain(text, limit=limit)
+        if not compiled.fullmatch(text):
+            raise BadValue("AnnotationInvalid", f"{shown(text)} is not {expected}")
+        return text
+
+    return parse
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The items of a list that is separated by commas, without blanks and repetitions."""
+    return tuple(dict.fromkeys(item for part in text.split(",") if (item := part.strip())))
+
+
+def header_names(text: str) -> tuple[str, ...]:
+    """Names of headers, separated by commas.  Raises: BadValue (AnnotationInvalid, and those of `plain`)."""
+    plain(text)
+    return tuple(header_name(item) for item in words(text))
+
+
+def header_name(text: str) -> str:
+    """The name of a header.  Raises: BadValue (AnnotationInvalid)."""
+    if not _HEADER.fullmatch(text):
+        raise BadValue("AnnotationInvalid", f"{shown(text)} is not the name of a header")
+    return text
+
+
+def header_value(text: str) -> str:
+    """The value of a header: printable ASCII.  Raises: BadValue (AnnotationInvalid, and those of `plain`)."""
+    plain(text, limit=4096)
+    if not text.isascii():
+        raise BadValue("AnnotationInvalid", f"{shown(text)} is not ASCII")
+    return text
+
+
+def reference(text: str) -> str:
+    """An object: `name`, or `namespace/name`.  Raises: BadValue (AnnotationInvalid)."""
+    parts = text.split("/")
+    if len(parts) > 2 or not all(len(part) <= 253 and _NAME.fullmatch(part) and ".." not in part for part in parts):
+        raise BadValue("AnnotationInvalid", f"{shown(text)} is not the name of an object, perhaps with its namespace")
+    return text
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Networks in canonical form, without repetition, in the order given.
+
+    Raises: BadValue (AnnotationInvalid) for anything that is not a comma-separated list of addresses and CIDRs.
+    """
+    plain(text, limit=64 * 1024)
+    entries = words(text)
+    if len(entries) > MOST_NETWORKS:
+        raise BadValue("AnnotationInvalid", f"the list has more than {MOST_NETWORKS} networks")
+    return tuple(dict.fromkeys(_network(entry) for entry in entries))
+
+
+def _network(text: str) -> str:
+    try:
+        if text.isascii() and "%" not in text:
+            return str(ip_network(text, strict=False))
+    except ValueError:
+        pass
+    raise BadValue("AnnotationInvalid", f"{shown(text)} is not an address or a CIDR")

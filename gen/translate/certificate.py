@@ -26,14 +26,14 @@ def certificate(read: UnitReader, full_name: str) -> Result[Certificate | None]:
 
 
 def _parsed(secret: Secret, full_name: str, source: Source) -> Certificate:
-    chain, key = _text(secret, "tls.crt"), _text(secret, "tls.key")
+    chain, key = secret_value(secret, "tls.crt"), secret_value(secret, "tls.key")
     from gen.translate import pem
 
     pair = pem.parse(chain, key)
     return Certificate(full_name, pair.chain, pair.key, pair.names, pair.not_after, source, pair.not_before)
 
 
-def _text(secret: Secret, key: str) -> bytes:
+def secret_value(secret: Secret, key: str) -> bytes:
     """A value of a Secret; `stringData` counts before `data`, as the API server merges them."""
     plain = (secret.string_data or {}).get(key)
     if plain is not None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from gen.ir import (
     CATCH_ALL,
+    NO_HOST_POLICY,
     NO_POLICY,
-    Certificate,
     Forward,
     Host,
+    HostPolicy,
     Issue,
     Match,
+    Policy,
     Redirect,
     Respond,
     Route,
@@ -19,7 +23,12 @@ from gen.ir import (
     Source,
     Weighted,
 )
-from gen.translate.ingress import Claim, PathClaim, TlsClaim, covers, parent
+from gen.policy import HttpsRedirect, upstreams_of
+from gen.translate import canaries, names
+from gen.translate.claims import claims_by, primary
+from gen.translate.hosttls import certificate_for
+from gen.translate.ingress import Claim, PathClaim, parent
+from gen.translate.regexes import as_regex
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
 
@@ -27,10 +36,11 @@ MAX_PATHS = 1000
 """Paths of one host; nginx's own test is quadratic in them."""
 
 _ROOT = Match("prefix", "/")
+_EXACT_ROOT = Match("exact", "/")
 _NOT_FOUND = Respond(404)
+_FORBIDDEN = Respond(403)
 _NOBODY = Source("gen", "", "default")
 _DEFAULT = "the default backend for all other hosts"
-_RANKS = {"exact": 0, "regex": 1, "prefix": 2}
 
 
 def host(settings: Settings, read: UnitReader, name: str) -> Result[Host | None]:
@@ -46,34 +56,44 @@ class _Building:
         self._read = read
         self._name = name
         self._shown = name or "the catch-all host"
+        self._has_regexes = False
+        self._has_certificate = False
         self._routes: dict[Match, Route] = {}
+        self._with_https: dict[tuple[int, int], Policy] = {}
         self._sources: list[Source] = []
         self._issues: list[Issue] = []
 
     def result(self) -> Result[Host | None]:
-        claims = self._claims()
-        owners = self._within_limit(self._owners([claim for claim in claims if self._name in claim.rules]))
+        claims = claims_by(self._read, self._rules, "ingresses by host", self._name)
+        main = primary(claims)
+        owners = self._within_limit(self._owners([claim for claim in main if self._name in claim.rules]))
+        others = self._canaries(claims, owners)
         if not owners and self._name != CATCH_ALL:
-            return Result(None, tuple(self._issues))
+            return Result(names.www(self._read, self._rules, self._name), tuple(self._issues))
+        self._has_regexes = self._regexes(owners)
+        self._has_certificate = self._is_for_https(owners)
         for claim in owners:
             self._add_paths(claim)
-        if self._rules.keeps_trailing_slash:
-            self._add_slash_redirects()
-        self._add_root(owners, self._fallback(claims))
-        value = Host(self._name, self._in_match_order(), self._certificate(owners), tuple(self._sources))
-        return Result(value, tuple(self._issues))
+        if self._rules.keeps_trailing_slash and not self._has_regexes:
+            self._add_slash_redirects(owners)
+        self._add_root(owners, self._fallback(main))
+        self._issues.extend(canaries.attach(others, self._routes, self._name, self._match))
+        self._add_app_root(owners)
+        return Result(self._host(owners), tuple(self._issues))
+
+    def _host(self, owners: Sequence[Claim]) -> Host:
+        certificate, issues = certificate_for(self._read, self._rules, self._name, owners)
+        self._issues.extend(issues)
+        policy, routes = _host_policy(owners), self._in_match_order()
+        if policy.client_certificate and not policy.client_certificate.ca:
+            routes = tuple(Route(route.match, _FORBIDDEN, route.source) for route in routes)
+            policy = NO_HOST_POLICY
+        self._mention(routes)
+        aliases, patterns, issues = names.aliases(self._read, self._rules, self._name, owners)
+        self._issues.extend(issues)
+        return Host(self._name, routes, certificate, tuple(self._sources), policy, aliases, patterns)
 
     # -------------------------------------------------------------- who may speak
-
-    def _claims(self) -> list[Claim]:
-        """The claims that concern this name, the oldest Ingress first."""
-        refs = self._read.refs("ingresses by host", self._name)
-        found = (self._read.unit("ingress", f"{ref.namespace}/{ref.name}").value for ref in refs)
-        claims: list[Claim] = [claim for claim in found if claim]
-        if len(claims) > 1:
-            claims.sort(key=lambda claim: claim.full_name, reverse=self._rules.newest_name_first)
-            claims.sort(key=lambda claim: claim.created)
-        return claims
 
     def _owners(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         """The claims that count: where hosts are not shared, those in the namespace of the oldest."""
@@ -84,6 +104,19 @@ class _Building:
             if claim.namespace != owner.namespace:
                 self._conflict(claim.source.at("spec.rules"), owner, "HostConflict", self._shown)
         return [claim for claim in claims if claim.namespace == owner.namespace]
+
+    def _canaries(self, claims: Iterable[Claim], owners: Sequence[Claim]) -> Sequence[Claim]:
+        """The canaries for this host; those of other namespaces only where hosts are shared."""
+        found = [claim for claim in claims if claim.is_canary]
+        namespaces = {claim.namespace for claim in owners}
+        kept = [claim for claim in found if self._rules.shares_hosts or claim.namespace in namespaces or not owners]
+        for claim in found:
+            if claim not in kept:
+                self._conflict(claim.source.at("spec.rules"), owners[0].source, "HostConflict", self._shown)
+            elif not owners and (claim.rules or self._name != CATCH_ALL):
+                message = f"no other Ingress has {self._shown}, so the canary gets nothing"
+                self._say(claim.source.at("spec.rules"), "CanaryWithoutPrimary", message, "error")
+        return kept
 
     def _within_limit(self, claims: Iterable[Claim]) -> Sequence[Claim]:
         kept, count = [], 0
@@ -101,16 +134,61 @@ class _Building:
         self._say(loser, code, f"{what} belongs to {winner}", "error")
         self._say(winner, code, f"{what} is claimed by {loser}, too, which gets nothing", "warning")
 
+    # -------------------------------------------------------------- what holds for all its paths
+
+    def _regexes(self, owners: Iterable[Claim]) -> bool:
+        """Whether an Ingress turns all paths of the host into regexes; the others are told."""
+        owners = tuple(owners)
+        maker = next((claim for claim in owners if claim.makes_regexes), None)
+        for claim in owners if maker else ():
+            if maker and not claim.makes_regexes and any(path.path != "/" for path in claim.rules[self._name]):
+                message = f"{maker.source} has regexes or a rewrite for {self._shown}, so these paths are regexes, too"
+                self._say(claim.source.at("spec.rules"), "RegexHost", message, "warning")
+        return maker is not None
+
+    def _is_for_https(self, owners: Iterable[Claim]) -> bool:
+        """Whether redirects to HTTPS that depend on a certificate count: any spec.tls of the host or its wildcard."""
+        owners = tuple(owners)
+        if self._name == CATCH_ALL or not any(claim.effects.https for claim in owners):
+            return False
+        if any(claim.tls for claim in owners):
+            return True
+        wildcard = parent(self._name)
+        if wildcard == self._name:
+            return False
+        claims = claims_by(self._read, self._rules, "ingresses by host", wildcard)
+        return any(claim.tls for claim in primary(claims) if wildcard in claim.rules)
+
     # -------------------------------------------------------------- routes
+
+    def _match(self, path: PathClaim) -> Match:
+        if path.path == "/" and path.kind != "exact":
+            return _ROOT
+        if self._has_regexes:
+            return Match("regex", path.path if path.kind == "regex" else as_regex(path.path))
+        return Match("prefix" if path.kind == "regex" else path.kind, path.path)
 
     def _add_paths(self, claim: Claim) -> None:
         self._sources.append(claim.source)
         for path in claim.rules[self._name]:
-            match = Match(path.kind, path.path)
+            match = self._match(path)
             if match in self._routes:
                 self._duplicate(path, self._routes[match].source)
             else:
-                self._routes[match] = _route(match, claim, path)
+                self._routes[match] = self._route(match, claim, path)
+
+    def _route(self, match: Match, claim: Claim, path: PathClaim) -> Route:
+        action = claim.effects.action or _forward(path.upstream)
+        return Route(match, action, path.source, self._policy(path.policy, path.https))
+
+    def _policy(self, policy: Policy, https: HttpsRedirect | None) -> Policy:
+        """A policy with the redirect to HTTPS, where the host has a certificate."""
+        if https is None or not self._has_certificate or policy.https_redirect:
+            return policy
+        key = id(policy), id(https)
+        if key not in self._with_https:
+            self._with_https[key] = msgspec.structs.replace(policy, https_redirect=https)
+        return self._with_https[key]
 
     def _duplicate(self, path: PathClaim, first: Source) -> None:
         what = f"the {path.kind} path {path.path} of {self._shown}"
@@ -119,23 +197,44 @@ class _Building:
         else:
             self._conflict(path.source, first, "DuplicatePath", what)
 
-    def _add_slash_redirects(self) -> None:
+    def _add_slash_redirects(self, owners: Iterable[Claim]) -> None:
         """As nginx does it: `/x` leads to `/x/` where only the latter is claimed."""
+        relative = {claim.source for claim in owners if claim.effects.relative}
         for match, route in tuple(self._routes.items()):
             bare = match.path[:-1]
             if not bare or not match.path.endswith("/") or not isinstance(route.action, Forward):
                 continue
             exact = Match("exact", bare)
             if exact not in self._routes and Match("prefix", bare) not in self._routes:
-                self._routes[exact] = Route(exact, Redirect(301, path=match.path), route.source)
+                redirect = Redirect(301, path=match.path, is_relative=route.source.at("") in relative)
+                self._routes[exact] = Route(exact, redirect, route.source)
+
+    def _add_app_root(self, owners: Iterable[Claim]) -> None:
+        """The oldest redirect of the root wins over every route."""
+        for claim in owners:
+            if claim.effects.app_root:
+                self._routes[_EXACT_ROOT] = Route(_EXACT_ROOT, claim.effects.app_root, claim.source)
+                return
 
     def _in_match_order(self) -> tuple[Route, ...]:
         """All routes: exact paths, regexes, then prefixes, the longest first."""
-        for route in self._routes.values():
+        kinds: dict[str, list[Match]] = {"exact": [], "regex": [], "prefix": []}
+        for match in self._routes:
+            kinds[match.kind].append(match)
+        kinds["regex"].sort(key=lambda match: (len(match.path), match.path), reverse=True)
+        for kind in ("exact", "prefix"):
+            kinds[kind].sort(key=lambda match: (-len(match.path), match.path))
+        return tuple(self._routes[match] for matches in kinds.values() for match in matches)
+
+    def _mention(self, routes: Iterable[Route]) -> None:
+        for route in routes:
             for part in route.action.split if isinstance(route.action, Forward) else ():
                 self._read.mention("upstream", part.upstream)
-        ranked = sorted(self._routes, key=lambda match: (_RANKS[match.kind], -len(match.path), match.path))
-        return tuple(self._routes[match] for match in ranked)
+            if route.policy is not NO_POLICY:
+                for upstream in upstreams_of(route.policy):
+                    self._read.mention("upstream", upstream)
+                if route.policy.upstream_tls and route.policy.upstream_tls.certificate:
+                    self._read.mention("certificate", route.policy.upstream_tls.certificate)
 
     # -------------------------------------------------------------- where no path matches
 
@@ -151,13 +250,16 @@ class _Building:
             owners = () if self._name == CATCH_ALL else owners[:1]
         for claim in owners:
             if claim.default:
-                return _route(_ROOT, claim, claim.default)
+                return self._route(_ROOT, claim, claim.default)
         if fallback:
             return fallback
         upstream = self._read.unit("default", "").value
-        heir = owners[0] if owners and self._rules.root_inherits else None
-        policy, source, action = (heir.policy, heir.source, heir.action) if heir else (NO_POLICY, _NOBODY, None)
-        return Route(_ROOT, action or (_forward(upstream) if upstream else _NOT_FOUND), source, policy)
+        forward = _forward(upstream) if upstream else _NOT_FOUND
+        if not owners or not self._rules.root_inherits:
+            return Route(_ROOT, forward, _NOBODY)
+        heir = owners[0]
+        policy = self._policy(heir.root.policy, heir.root.https)
+        return Route(_ROOT, heir.effects.action or forward, heir.source, policy)
 
     def _fallback(self, claims: Iterable[Claim]) -> Route | None:
         """The route of the oldest Ingress that is nothing but a default backend; a redirect has no effect there."""
@@ -168,64 +270,27 @@ class _Building:
             if oldest:
                 self._conflict(claim.default.source, oldest.source, "DefaultBackendConflict", _DEFAULT)
             else:
-                action = None if isinstance(claim.action, Redirect) else claim.action
-                oldest = Route(_ROOT, action or _forward(claim.default.upstream), claim.default.source, claim.policy)
+                action = None if isinstance(claim.effects.action, Redirect) else claim.effects.action
+                policy = claim.default.policy
+                if policy is not NO_POLICY:
+                    policy = msgspec.structs.replace(policy, rewrite=None, forwarded_prefix=None, https_redirect=None)
+                oldest = Route(_ROOT, action or _forward(claim.default.upstream), claim.default.source, policy)
                 self._sources.append(claim.source)
         return oldest
-
-    # -------------------------------------------------------------- certificates
-
-    def _certificate(self, owners: Iterable[Claim]) -> str:
-        """The id of the certificate: of the oldest Ingress whose spec.tls is for this host; "" is the default one."""
-        for claim in owners:
-            entry = self._listed(claim.tls) or self._matching(claim.tls)
-            if entry:
-                return self._usable(entry) if entry.secret else ""
-        return ""
-
-    def _listed(self, entries: Sequence[TlsClaim]) -> TlsClaim | None:
-        for name in (self._name, parent(self._name)):
-            for entry in entries:
-                if name in entry.hosts:
-                    return entry
-        return None
-
-    def _matching(self, entries: Iterable[TlsClaim]) -> TlsClaim | None:
-        """An entry that does not list the host, but whose certificate is for it."""
-        for entry in entries:
-            if entry.secret:
-                found = self._read.unit("certificate", entry.secret)
-                if found.value and self._is_for_us(found.value):
-                    return entry
-                if not entry.hosts:
-                    self._say_faults(found, entry.source)
-        return None
-
-    def _usable(self, entry: TlsClaim) -> str:
-        found = self._read.unit("certificate", entry.secret)
-        self._say_faults(found, entry.source)
-        if found.value is None:
-            return ""
-        if self._is_for_us(found.value):
-            return entry.secret
-        replaced = self._rules.needs_matching_certificate
-        instead = ", the default one is served" if replaced else ""
-        self._say(entry.source, "CertNameMismatch", f"the certificate is not for {self._shown}{instead}", "warning")
-        return "" if replaced else entry.secret
-
-    def _is_for_us(self, certificate: Certificate) -> bool:
-        return any(covers(name, self._name) for name in certificate.names)
-
-    def _say_faults(self, result: Result[object], source: Source) -> None:
-        for code, message in result.faults:
-            self._say(source, code, message, "error")
 
     def _say(self, source: Source, code: str, message: str, severity: Severity) -> None:
         self._issues.append(Issue(source, code, message, severity))
 
 
-def _route(match: Match, claim: Claim, path: PathClaim) -> Route:
-    return Route(match, claim.action or _forward(path.upstream), path.source, claim.policy)
+def _host_policy(owners: Iterable[Claim]) -> HostPolicy:
+    """Each field from the oldest Ingress that has it."""
+    found: dict[str, object] = {}
+    for claim in owners:
+        if claim.effects.host is not NO_HOST_POLICY:
+            for name in HostPolicy.__struct_fields__:
+                if (value := getattr(claim.effects.host, name)) is not None:
+                    found.setdefault(name, value)
+    return msgspec.structs.replace(NO_HOST_POLICY, **found) if found else NO_HOST_POLICY
 
 
 def _forward(upstream: str) -> Forward:

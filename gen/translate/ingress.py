@@ -11,12 +11,18 @@ from msgspec import Struct
 
 from gen.dialects import ingress_nginx, values
 from gen.dialects.annotation import Effects
+from gen.dialects.ingress_nginx.ground import Ground
+from gen.dialects.regex import path_regex
 from gen.errors import BadValue
-from gen.ir import NO_POLICY, Issue, MatchKind, Policy, Redirect, Respond, Severity, Source
+from gen.ir import NO_POLICY, Issue, MatchKind, Policy, Severity, Source
 from gen.k8s import HttpPath, Ingress, IngressBackend, IngressTls, ServicePort
+from gen.policy import HttpsRedirect
 from gen.translate.admission import class_issues, refusal
+from gen.translate.ground import Grounding
+from gen.translate.places import Backend, https_at, policy_at
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
+from gen.translate.wishes import grant
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -27,17 +33,28 @@ _KINDS: Mapping[str | None, MatchKind] = {
     "Prefix": "prefix",
     "Exact": "exact",
 }
-_FIELD_WORDS: Mapping[object, str] = {values.name: "BadName", values.host: "InvalidHost", values.path: "InvalidPath"}
+_FIELD_WORDS: Mapping[object, str] = {
+    values.name: "BadName",
+    values.host: "InvalidHost",
+    values.path: "InvalidPath",
+    path_regex: "InvalidPath",
+}
 _TEXT_WORDS = frozenset(("NotUnicode", "NotAscii", "ControlChar", "OuterSpace"))
 
 
 class PathClaim(Struct, frozen=True, gc=False):
-    """One path of a rule, decoded, and the id of its upstream."""
+    """One path of a rule and the id of its upstream.
+
+    Shape: `path` is decoded, or a regex where the Ingress has regexes; "" where there is no upstream (only for the
+    root of a host).  `https` is the redirect where the host has a certificate.
+    """
 
     kind: MatchKind
     path: str
     upstream: str
     source: Source
+    policy: Policy = NO_POLICY
+    https: HttpsRedirect | None = None
 
 
 class TlsClaim(Struct, frozen=True, gc=False):
@@ -52,7 +69,8 @@ class Claim(Struct, frozen=True, gc=False):
     """What an Ingress of ours asks for.
 
     Shape: `created` is in seconds, infinite where the manifest does not say.  `rules` maps hosts ("" for the rules
-    without one) to paths, perhaps none; a `default` without any rules is meant for all other hosts.
+    without one) to paths, perhaps none; a `default` without any rules is meant for all other hosts.  `root` is what
+    the annotations mean at the root of a host.
     """
 
     namespace: str
@@ -62,8 +80,19 @@ class Claim(Struct, frozen=True, gc=False):
     rules: Mapping[str, tuple[PathClaim, ...]]
     default: PathClaim | None = None
     tls: tuple[TlsClaim, ...] = ()
-    policy: Policy = NO_POLICY
-    action: Redirect | Respond | None = None
+    effects: Effects = ingress_nginx.NOTHING
+    root: PathClaim = PathClaim("prefix", "/", "", Source("gen", "", "default"))
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether it only adds to routes of others."""
+        return self.effects.canary is not None
+
+    @property
+    def makes_regexes(self) -> bool:
+        """Whether it turns all paths of its hosts into regexes."""
+        paths = (path for paths in self.rules.values() for path in paths)
+        return self.effects.uses_regex or any(path.policy.rewrite is not None for path in paths)
 
     @property
     def full_name(self) -> str:
@@ -80,11 +109,15 @@ def ingress(settings: Settings, read: UnitReader, full_name: str) -> Result[Clai
     source = Source("Ingress", namespace, name)
     if refused := refusal(settings, read, item, source):
         return Result(None, (refused,))
-    effects = ingress_nginx.read(item.metadata.annotations, settings.annotations_prefix, source)
+    grounding: Grounding = read.unit("ground", "").value
+    ground = grounding.ground
+    effects = ingress_nginx.read(item.metadata.annotations, source, ground, grounding.without)
+    if effects.wishes and not effects.is_rejected:
+        effects = grant(effects, read, source, ground)
     issues = [*class_issues(read, item), *effects.issues]
-    checking = _Checking(settings, item, source, issues)
+    checking = _Checking(settings, item, source, issues, effects, ground)
     try:
-        claim = None if effects.is_rejected else checking.claim(effects)
+        claim = None if effects.is_rejected else checking.claim()
     except _Rejected as rejected:
         claim = None
         issues.append(rejected.issue)
@@ -102,14 +135,24 @@ class _Rejected(Exception):
 class _Checking:
     """One Ingress while it is being checked."""
 
-    def __init__(self, settings: Settings, item: Ingress, source: Source, issues: list[Issue]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        item: Ingress,
+        source: Source,
+        issues: list[Issue],
+        effects: Effects,
+        ground: Ground,
+    ) -> None:
         self._settings = settings
+        self._effects = effects
+        self._ground = ground
         self._item = item
         self._source = source
         self._namespace = source.namespace
         self._issues = issues
 
-    def claim(self, effects: Effects) -> Claim:
+    def claim(self) -> Claim:
         spec = self._item.spec
         self._checked(values.name, self._namespace, "metadata.namespace")
         name = self._checked(values.name, self._item.metadata.name, "metadata.name")
@@ -127,8 +170,8 @@ class _Checking:
             rules,
             default,
             tuple(self._tls(f"spec.tls[{index}]", entry, rules) for index, entry in enumerate(spec.tls or ())),
-            effects.policy,
-            effects.action,
+            self._effects,
+            self._at("prefix", "/", "", self._source, Backend()),
         )
 
     def _rules(self) -> Mapping[str, tuple[PathClaim, ...]]:
@@ -148,11 +191,22 @@ class _Checking:
                 given, expected = values.shown(str(path.path_type)), "Exact, Prefix or ImplementationSpecific"
                 self._reject(f"{field}.pathType", "InvalidPathType", f"{given} is not a path type, expected {expected}")
             else:
-                text = self._checked(values.path, path.path, f"{field}.path") if path.path else "/"
-                if kind == "prefix" and not self._settings.rules.keeps_trailing_slash:
-                    text = text.rstrip("/") or "/"
+                kind, text = self._text(kind, path.path or "/", f"{field}.path")
                 if claim := self._path(kind, text, path.backend, field):
                     yield claim
+
+    def _text(self, kind: MatchKind, text: str, field: str) -> tuple[MatchKind, str]:
+        """The path, decoded, or as a regex where the Ingress has regexes."""
+        has_regexes = self._effects.uses_regex or self._effects.policy.rewrite is not None
+        if has_regexes and text != "/":
+            if self._effects.uses_regex or (text,) != self._effects.policy.rewrite:
+                return "regex", self._checked(path_regex, text, field)
+        found = text if text == "/" else self._checked(values.path, text, field)
+        if kind == "prefix" and not self._settings.rules.keeps_trailing_slash:
+            found = found.rstrip("/") or "/"
+        if kind == "prefix" and len(found.rstrip("/").encode()) > 254:
+            self._reject(field, "TooLong", "the path of a prefix is longer than 254 bytes")  # nginx needs one for the /
+        return kind, found
 
     def _path(self, kind: MatchKind, text: str, backend: IngressBackend | None, field: str) -> PathClaim | None:
         """The claim of one path, None (and an issue) where its backend is nothing that can be forwarded to."""
@@ -160,12 +214,19 @@ class _Checking:
         if backend and backend.service:
             name = self._checked(values.name, backend.service.name, f"{place}.service.name")
             port = self._port(backend.service.port, f"{place}.service.port")
-            return PathClaim(kind, text, f"{self._namespace}/{name}:{port}", self._source.at(field))
+            by = "@service" if self._effects.by_service else ""
+            upstream = f"{self._namespace}/{name}:{port}{by}"
+            return self._at(kind, text, upstream, self._source.at(field), Backend(name, port))
         if backend and backend.resource is not None:
             self._say(f"{place}.resource", "UnsupportedBackend", "only Services can be forwarded to")
         else:
             self._say(place, "MissingBackend", "there is no backend, expected a Service and its port")
         return None
+
+    def _at(self, kind: MatchKind, text: str, upstream: str, source: Source, backend: Backend) -> PathClaim:
+        effects, ground = self._effects, self._ground
+        policy = policy_at(effects, ground, self._source, text, backend, regex=text if kind == "regex" else "")
+        return PathClaim(kind, text, upstream, source, policy, https_at(effects, ground, text))
 
     def _port(self, port: ServicePort | None, field: str) -> str:
         if port and port.number is not None:
@@ -200,11 +261,6 @@ class _Checking:
 
     def _say(self, field: str, code: str, message: str, severity: Severity = "error") -> None:
         self._issues.append(Issue(self._source.at(field), code, message, severity))
-
-
-def covers(pattern: str, host: str) -> bool:
-    """Whether a name of a certificate or of spec.tls, perhaps `*.x`, stands for a host: one label, no more."""
-    return pattern in {host, parent(host)}
 
 
 def parent(host: str) -> str:

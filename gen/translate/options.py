@@ -1,62 +1,55 @@
-"""The options unit: the flags, and over them the keys of the global ConfigMap that gen knows."""
+"""The options unit: the flags, and over them the keys of the global ConfigMap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from gen.dialects import values
+from gen.dialects.ingress_nginx.options import fields as fields_of
+from gen.dialects.text import text as text_of
 from gen.errors import BadValue
 from gen.ir import Issue, Options, Source
 from gen.k8s import ConfigMap
+from gen.translate.ground import Grounding
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
 
 
-def _workers(text: str) -> Mapping[str, object]:
-    if text == "auto":
-        return {"workers": 0}
-    count = values.integer(text)
-    if not 1 <= count <= 1024:
-        raise BadValue(
-            "ConfigInvalid", f"{values.shown(text)} is not a number of processes, expected 1 to 1024 or auto"
-        )
-    return {"workers": count}
-
-
-KEYS: Mapping[str, Callable[[str], Mapping[str, object]]] = {
-    "worker-processes": _workers,
-}
-"""A key of the ConfigMap and what it makes of its value: fields of ir.Options."""
-
-
 def options(settings: Settings, read: UnitReader) -> Result[Options]:
     """What holds for the whole proxy."""
-    fields: dict[str, object] = {}
+    grounding: Grounding = read.unit("ground", "").value
+    fields = dict(fields_of(grounding.settings))
     issues: list[Issue] = []
-    if settings.configmap:
-        namespace, _, name = settings.configmap.partition("/")
-        source = Source("ConfigMap", namespace, name)
-        found = read.get(ConfigMap, namespace, name)
-        if found is None:
-            issues.append(Issue(source, "ConfigMapNotFound", "the global ConfigMap was not found", "info"))
-        _read_keys((found.data if found else None) or {}, source, fields, issues)
+    if configmap := grounding.settings["add-headers"].value:
+        fields["response_headers"] = (
+            tuple((name, text) for name, text in _headers(read, settings, configmap, issues).items()) or None
+        )
+    if configmap := grounding.settings["proxy-set-headers"].value:
+        found = _headers(read, settings, configmap, issues)
+        fields["request_headers"] = tuple((name, text_of(text)) for name, text in found.items()) or None
     fields["default_certificate"], faults = _default_certificate(settings, read)
     return Result(msgspec.structs.replace(settings.options, **fields), (*issues, *faults))
 
 
-def _read_keys(data: Mapping[str, str], source: Source, fields: dict[str, object], issues: list[Issue]) -> None:
-    for key, text in sorted(data.items()):
-        place = source.at(f"data[{key}]")
-        if key not in KEYS:
-            message = f"{values.shown(key)} is not a key that gen reads"
-            issues.append(Issue(place, "ConfigUnsupported", message, "warning"))
-            continue
+def _headers(read: UnitReader, settings: Settings, configmap: str, issues: list[Issue]) -> Mapping[str, str]:
+    """The headers of a ConfigMap that can be used; the others are told."""
+    namespace, _, name = configmap.rpartition("/")
+    namespace = namespace or settings.configmap.partition("/")[0]
+    source = Source("ConfigMap", namespace, name)
+    item = read.get(ConfigMap, namespace, name)
+    if item is None:
+        issues.append(Issue(source, "ConfigMapNotFound", "the ConfigMap with headers was not found", "warning"))
+    found: dict[str, str] = {}
+    for key, text in sorted(((item.data if item else None) or {}).items()):
         try:
-            fields.update(KEYS[key](text.strip()))
+            found[values.header_name(key)] = values.header_value(text.strip())
+            text_of(text)
         except BadValue as fault:
-            issues.append(Issue(place, "ConfigInvalid", f"{fault}; the default stays", "warning"))
+            found.pop(key, None)
+            issues.append(Issue(source.at(f"data[{key}]"), "ConfigInvalid", str(fault), "warning"))
+    return found
 
 
 def _default_certificate(settings: Settings, read: UnitReader) -> tuple[str, tuple[Issue, ...]]:

@@ -28,6 +28,7 @@ from msgspec import Struct
 from gen.errors import BadValue
 
 MAX_CHAIN = 10
+MAX_AUTHORITIES = 200
 MAX_BYTES = 256 * 1024
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _KEY_LABELS = frozenset((b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"ENCRYPTED PRIVATE KEY"))
@@ -69,18 +70,37 @@ def parse(chain: bytes, key: bytes) -> Pair:
     )
 
 
-def _certificates(text: bytes) -> list[x509.Certificate]:
+@lru_cache(maxsize=1024)
+def authorities(text: bytes) -> bytes:
+    """The certificates of a CA bundle as canonical PEM.  Raises: BadValue (CertMissing, CertParse, CertChainTooLong)."""
+    return b"".join(found.public_bytes(Encoding.PEM) for found in _certificates(text, "ca.crt", MAX_AUTHORITIES))
+
+
+@lru_cache(maxsize=1024)
+def revocations(text: bytes) -> bytes:
+    """The revocation lists of a text as canonical PEM.  Raises: BadValue (CertParse)."""
+    bodies = [body for label, body in _blocks(text, "ca.crl") if label == b"X509 CRL"]
+    try:
+        lists = [x509.load_der_x509_crl(b64decode(b"".join(body), validate=True)) for body in bodies]
+    except (ValueError, TypeError) as error:
+        raise BadValue("CertParse", "ca.crl holds a list that cannot be parsed") from error
+    if not lists:
+        raise BadValue("CertParse", "ca.crl holds no revocation list in PEM")
+    return b"".join(found.public_bytes(Encoding.PEM) for found in lists)
+
+
+def _certificates(text: bytes, key: str = "tls.crt", most: int = MAX_CHAIN) -> list[x509.Certificate]:
     if not text.strip():
-        raise BadValue("CertMissing", "tls.crt is missing or empty")
-    bodies = list(dict.fromkeys(body for label, body in _blocks(text, "tls.crt") if label == b"CERTIFICATE"))
-    if len(bodies) > MAX_CHAIN:
-        raise BadValue("CertChainTooLong", f"tls.crt holds more than {MAX_CHAIN} certificates")
+        raise BadValue("CertMissing", f"{key} is missing or empty")
+    bodies = list(dict.fromkeys(body for label, body in _blocks(text, key) if label == b"CERTIFICATE"))
+    if len(bodies) > most:
+        raise BadValue("CertChainTooLong", f"{key} holds more than {most} certificates")
     try:
         found = [x509.load_der_x509_certificate(b64decode(b"".join(body), validate=True)) for body in bodies]
     except (ValueError, TypeError) as error:
-        raise BadValue("CertParse", "tls.crt holds a certificate that cannot be parsed") from error
+        raise BadValue("CertParse", f"{key} holds a certificate that cannot be parsed") from error
     if not found:
-        raise BadValue("CertParse", "tls.crt holds no certificate in PEM")
+        raise BadValue("CertParse", f"{key} holds no certificate in PEM")
     return list(dict.fromkeys(found))
 
 

@@ -24,6 +24,8 @@ class Profile(Struct, frozen=True):
     """A backend's port may also be the target port of the Service."""
     root_inherits: bool
     """The implicit `/` of a host carries the annotations of its oldest Ingress, whose default backend alone counts."""
+    is_strict: bool
+    """An annotation with a bad value costs its Ingress, even where ingress-nginx would ignore the value."""
     needs_matching_certificate: bool
     """A certificate without the name of the host is replaced by the default one; else it is served."""
 
@@ -35,6 +37,7 @@ PROFILES = {
         keeps_trailing_slash=False,
         matches_target_port=False,
         root_inherits=False,
+        is_strict=True,
         needs_matching_certificate=False,
     ),
     "ingress-nginx": Profile(
@@ -43,6 +46,7 @@ PROFILES = {
         keeps_trailing_slash=True,
         matches_target_port=True,
         root_inherits=True,
+        is_strict=False,
         needs_matching_certificate=True,
     ),
 }

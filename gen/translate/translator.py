@@ -24,9 +24,12 @@ from gen.ir import (
     Source,
     Upstream,
 )
-from gen.store import Key, Lookup, Store
+from gen.policy import certificates_of, upstreams_of
+from gen.dialects.ingress_nginx.configmap import effective
+from gen.store import IndexName, Key, Lookup, Store
 from gen.translate import selector
 from gen.translate.certificate import certificate
+from gen.translate.ground import ground, grounding
 from gen.translate.host import host
 from gen.translate.ingress import ingress
 from gen.translate.options import options
@@ -39,6 +42,8 @@ T = TypeVar("T")
 _OPTIONS = Unit("options", "")
 _CATCH_ALL = Unit("host", CATCH_ALL)
 _EMPTY = Host(CATCH_ALL, (Route(Match("prefix", "/"), Respond(503), Source("gen", "", "default")),))
+_OF_HOSTS: tuple[IndexName, ...] = ("ingresses by host", "ingresses by www")
+"""Indexes whose keys are names of hosts."""
 _NO_LISTENERS: Mapping[str, Listener] = {}
 
 
@@ -59,6 +64,10 @@ class Translator:
         self._settings = settings
         self._units = Units(
             {
+                "ground": Recipe(
+                    lambda read, _: ground(settings, read),
+                    lambda _: grounding(settings, effective({}, is_spec=settings.rules.is_strict)[0]),
+                ),
                 "ingress": Recipe(partial(ingress, settings), lambda _: None),
                 "certificate": Recipe(certificate, lambda _: None),
                 "default": Recipe(partial(default, settings), lambda _: ""),
@@ -94,10 +103,11 @@ class Translator:
     def _roots(self, store: Store, touched: frozenset[Key] | None) -> tuple[Collection[Unit], Collection[Unit]]:
         """The units that must exist for their own sake and may be new, and those that need not any more."""
         if touched is None:
-            roots = {_OPTIONS, _CATCH_ALL, *(Unit("host", name) for name in store.keys("ingresses by host"))}
+            names = {name for index in _OF_HOSTS for name in store.keys(index)}
+            roots = {_OPTIONS, _CATCH_ALL, *(Unit("host", name) for name in names)}
             return roots, self._units.roots - roots
-        names = [key.key for key in touched if isinstance(key, Lookup) and key.index == "ingresses by host" and key.key]
-        come = {Unit("host", name) for name in names if store.has(Lookup("ingresses by host", name))}
+        names = {key.key for key in touched if isinstance(key, Lookup) and key.index in _OF_HOSTS and key.key}
+        come = {Unit("host", name) for name in names if any(store.has(Lookup(index, name)) for index in _OF_HOSTS)}
         return come, {Unit("host", name) for name in names} - come
 
     def _listen(self, changed: Iterable[Unit]) -> None:
@@ -134,6 +144,10 @@ class Translator:
     def _certificates(self, hosts: Mapping[str, Host], chosen: Options) -> Mapping[str, Certificate]:
         """The certificates that hosts name, and the default one."""
         names = {chosen.default_certificate, *(found.certificate for found in hosts.values())} - {""}
+        for found in hosts.values():
+            for route in found.routes:
+                if route.policy.upstream_tls is not None:
+                    names.update(certificates_of(route.policy))
         used: Mapping[str, Certificate] = {
             name: self._fallback if name == "default" else self._value(Unit("certificate", name))
             for name in sorted(names)
@@ -154,9 +168,17 @@ class Translator:
         for mentioner in self._units.mentioners(unit) if result else ():
             found: Host | None = self._value(mentioner)
             for route in found.routes if found else ():
-                if isinstance(route.action, Forward) and any(part.upstream == unit.name for part in route.action.split):
+                if unit.name in _named(route):
                     for code, message in result.faults if result else ():
                         yield Issue(route.source, code, message)
+
+
+def _named(route: Route) -> Iterator[str]:
+    """The upstreams that a route names."""
+    if isinstance(route.action, Forward):
+        for part in route.action.split:
+            yield part.upstream
+    yield from upstreams_of(route.policy)
 
 
 def _parts(config: Config) -> tuple[object, ...]:

@@ -15,8 +15,8 @@ from msgspec import Struct
 from gen.ir import Issue, Source
 from gen.store import Key, Objects, Reader
 
-Kind = Literal["ingress", "certificate", "default", "host", "options", "upstream"]
-ORDER: tuple[Kind, ...] = ("ingress", "certificate", "default", "host", "options", "upstream")
+Kind = Literal["certificate", "default", "ground", "ingress", "host", "options", "upstream"]
+ORDER: tuple[Kind, ...] = ("certificate", "default", "ground", "ingress", "host", "options", "upstream")
 """A unit reads and mentions only units of other kinds: it reads earlier ones."""
 
 V_co = TypeVar("V_co", covariant=True)

@@ -48,14 +48,21 @@ class _Resolving:
         self._settings = settings
         self._read = read
         self._id = upstream_id
+        self._by_service = False
         self._issues: list[Issue] = []
         self._faults: list[tuple[str, str]] = []
 
     def result(self) -> Result[Upstream]:
         full_name, _, port = self._id.rpartition(":")
-        namespace, _, name = full_name.partition("/")
-        target = self._service(namespace, name, port, ())
-        value = Upstream(self._id, target.endpoints, target.dns, source=Source("Service", namespace, name))
+        namespace, slash, name = full_name.partition("/")
+        if slash:
+            port, self._by_service = port.removesuffix("@service"), port.endswith("@service")
+            source = Source("Service", namespace, name)
+            target = self._service(namespace, name, port, ())
+        else:
+            source = Source("URL", "", self._id)
+            target = self._named(full_name, int(port), source)
+        value = Upstream(self._id, target.endpoints, target.dns, source=source)
         return Result(value, tuple(self._issues), tuple(self._faults))
 
     def _service(self, namespace: str, name: str, wanted: str, seen: tuple[str, ...]) -> _Target:
@@ -76,6 +83,10 @@ class _Resolving:
         return self._endpoints(service, source, port)
 
     def _endpoints(self, service: Service, source: Source, port: Port | int) -> _Target:
+        address = service.spec.cluster_ip
+        if self._by_service and address and address != "None":
+            number = port if isinstance(port, int) else port.port
+            return self._address(source.at("spec.clusterIP"), address, number, "AddressDenied")
         publish = bool(service.spec.publish_not_ready_addresses)
         loopback = self._settings.allow_loopback
         slices = self._read.find(EndpointSlice, "slices by service", f"{source.namespace}/{source.name}")
@@ -119,10 +130,21 @@ class _Resolving:
         if port is None:
             return self._fault("PortNotFound", f"Service {place} has no port {wanted}")
         target = (service.spec.external_name or "").removesuffix(".").lower()
+        return self._name(target, port, source, (*seen, place))
+
+    def _named(self, name: str, port: int, source: Source) -> _Target:
+        """Where the host of a URL leads, an address in brackets or not."""
+        address = name.strip("[]")
+        if ":" in address or address.replace(".", "").isdigit():
+            return self._address(source, address, port, "AddressDenied")
+        return self._name(address.removesuffix("."), port, source, (name,))
+
+    def _name(self, target: str, port: int, source: Source, seen: tuple[str, ...]) -> _Target:
+        """Where a name leads."""
         inner = target.removesuffix(f".svc.{self._settings.cluster_domain}")
         if inner != target and inner.count(".") == 1:
             name, _, namespace = inner.partition(".")
-            return self._service(namespace, name, str(port), (*seen, place))
+            return self._service(namespace, name, str(port), seen)
         if ":" in target or target.replace(".", "").isdigit():
             return self._address(source, target, port, "ExternalNameDenied")
         return self._outside(source, target, port)

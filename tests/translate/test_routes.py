@@ -15,7 +15,7 @@ LIKE_NGINX = msgspec.structs.replace(FILES, profile="ingress-nginx")
 BOTH = pytest.mark.parametrize("settings", [FILES, LIKE_NGINX], ids=["spec", "ingress-nginx"])
 PREFIX = "nginx.ingress.kubernetes.io/"
 REDIRECTED = {PREFIX + "permanent-redirect": "https://x.example/"}
-CLOSED = {PREFIX + "auth-url": "http://x.example/"}
+CLOSED = {PREFIX + "auth-url": "http:///nowhere"}
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
 

@@ -5,93 +5,145 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+import msgspec
+
 from gen.dialects import values
-from gen.dialects.annotation import Annotation, Effects, Family, Outcome, combine
-from gen.dialects.ingress_nginx import known, redirects, upstream
+from gen.dialects.annotation import Annotation, Closing, Effects, Family, Outcome, Values, combine
+from gen.dialects.ingress_nginx import (
+    access,
+    affinity,
+    balance,
+    basic_auth,
+    canary,
+    client_certificates,
+    cors,
+    error_pages,
+    external_auth,
+    headers,
+    host_tls,
+    https,
+    known,
+    limits,
+    mirror,
+    names,
+    observing,
+    protocol,
+    redirects,
+    rewrite,
+    snippets,
+    tuning,
+)
+from gen.dialects.ingress_nginx.ground import Ground
 from gen.errors import BadValue
-from gen.ir import NO_POLICY, Issue, Policy, Redirect, Respond, Severity, Source
+from gen.ir import NO_HOST_POLICY, NO_POLICY, Issue, Respond, Severity, Source
 
 PREFIX = "nginx.ingress.kubernetes.io"
-FAMILIES: tuple[Family, ...] = (redirects.FAMILY, upstream.FAMILY)
+FAMILIES: tuple[Family, ...] = tuple(
+    module.FAMILY
+    for module in (
+        redirects, https, rewrite, names, canary, access, basic_auth, external_auth, client_certificates, limits, cors,
+        headers, error_pages, mirror, affinity, balance, protocol, tuning, host_tls, observing, snippets,
+    )
+)  # fmt: skip
 ROWS: dict[str, Annotation] = {row.name: row for family in FAMILIES for row in family.rows}
-_NAMES = {alias: row.name for row in ROWS.values() for alias in row.aliases} | known.ALIASES
+ALIASES = {alias: row.name for row in ROWS.values() for alias in row.aliases}
+_PLACES = {row.name: place for place, family in enumerate(FAMILIES) for row in family.rows}
+_ALWAYS = frozenset(place for place, family in enumerate(FAMILIES) if family.always)
 _CLOSED = Respond(503)
 NOTHING = Effects()
 
 
-def read(annotations: Mapping[str, str] | None, prefix: str, source: Source) -> Effects:
-    """What the annotations under a prefix ask for.
+def read(
+    annotations: Mapping[str, str] | None, source: Source, ground: Ground, without: Effects | None = None
+) -> Effects:
+    """What the annotations of an Ingress ask for, over what holds for all.
 
-    Shape: `source` is the Ingress.  A closed route (503) beats every other action.
+    Shape: `source` is the Ingress, `without` the effects of none, where they are known already.  A closed route (503)
+    beats every other action.
     """
-    if not annotations:
-        return NOTHING
-    lead = prefix + "/"
-    ours = {key[len(lead) :]: value for key, value in annotations.items() if key.startswith(lead)}
-    return _Reading(lead, source).result(ours) if ours else NOTHING
+    lead = f"{ground.prefix}/"
+    ours = {key[len(lead) :]: value for key, value in (annotations or {}).items() if key.startswith(lead)}
+    if not ours and without is not None:
+        return without
+    return _Reading(lead, source, ground).result(ours)
 
 
 class _Reading:
     """The reading of one Ingress, while it goes on."""
 
-    def __init__(self, lead: str, source: Source) -> None:
+    def __init__(self, lead: str, source: Source, ground: Ground) -> None:
         self._lead = lead
         self._source = source
+        self._ground = ground
         self._issues: list[Issue] = []
         self._is_rejected = False
         self._is_closed = False
 
     def result(self, ours: Mapping[str, str]) -> Effects:
         found: dict[str, object] = {}
-        for given in sorted(ours, key=lambda name: (name in _NAMES, name)):
-            name, text = _NAMES.get(given, given), ours[given].strip()
-            if name in ROWS:
+        for given in sorted(ours, key=lambda name: (name in ALIASES, name)):
+            name, text = ALIASES.get(given, given), ours[given].strip()
+            if name not in ROWS:
+                self._refuse(given)
+            elif name not in found:
                 self._parse(ROWS[name], given, text, found)
-            else:
-                self._refuse(name, given, text)
-        policy, action = self._built(found)
-        return Effects(policy, _CLOSED if self._is_closed else action, self._is_rejected, tuple(self._issues))
+        effects = combine(self._built(found))
+        if self._is_closed:
+            policy = msgspec.structs.replace(NO_POLICY, cors=effects.policy.cors)
+            effects = msgspec.structs.replace(effects, policy=policy, host=NO_HOST_POLICY, action=_CLOSED, https=None)
+        if self._issues:
+            effects = msgspec.structs.replace(effects, is_rejected=self._is_rejected, issues=tuple(self._issues))
+        return effects
 
     def _parse(self, row: Annotation, given: str, text: str, found: dict[str, object]) -> None:
-        if not text or row.name in found:
-            return
         try:
-            found[row.name] = row.parse(text)
+            if text:
+                self._ground.admit(row, text, self._source.namespace)
+                value = row.parse(text)
+                if row.unsupported and text not in known.OFF:
+                    self._say(given, "AnnotationUnsupported", f"{row.name} has no effect: {row.unsupported}")
+                found[row.name] = value
+            elif row.bad_value == "close" and row.fills != "waf" and self._ground.is_strict:
+                raise BadValue("AnnotationInvalid", f"{row.name} is empty")
         except BadValue as fault:
-            self._is_rejected |= row.bad_value == "reject"
-            self._is_closed |= row.bad_value == "close"
-            severity: Severity = "warning" if row.bad_value == "ignore" else "error"
-            self._say(given, "AnnotationInvalid", str(fault), severity)
+            self._blame(row, given, fault)
 
-    def _built(self, found: Mapping[str, object]) -> tuple[Policy, Redirect | Respond | None]:
+    def _blame(self, row: Annotation, given: str, fault: BadValue) -> None:
+        """What follows from a bad value: as the row says, or more where it is denied or the profile is strict."""
+        mode = row.bad_value
+        if isinstance(fault, Closing):
+            mode = "close"
+        elif fault.code in {"SnippetDenied", "AnnotationDenied"} or (self._ground.is_strict and mode == "ignore"):
+            mode = "reject"
+        self._is_rejected |= mode == "reject"
+        self._is_closed |= mode == "close"
+        codes = {"AnnotationUnsupported", "SnippetDenied", "AnnotationDenied", "AddressDenied", "InvalidHost"}
+        code = fault.code if fault.code in codes else "AnnotationInvalid"
+        self._say(given, code, str(fault), "warning" if mode == "ignore" else "error")
+
+    def _built(self, found: Mapping[str, object]) -> list[Outcome]:
+        place = self._source.namespace, self._source.name
+        ground = self._ground
+        given = Values(found, ground.settings, place, is_strict=ground.is_strict, allow_loopback=ground.allow_loopback)
         outcomes: list[Outcome] = []
-        for family in FAMILIES if found else ():
+        for number in sorted(_ALWAYS.union(_PLACES[name] for name in found)):
+            family = FAMILIES[number]
             try:
-                outcomes.append(family.build(found))
+                outcomes.append(family.build(given))
             except BadValue as fault:
-                self._is_rejected = True
-                self._say(family.rows[0].name, fault.code, str(fault), "error")
-        return combine(tuple(outcomes)) if outcomes else (NO_POLICY, None)
+                row = next((row for row in family.rows if row.name in found), family.rows[0])
+                self._blame(msgspec.structs.replace(row, bad_value="ignore"), row.name, fault)
+        return outcomes
 
-    def _refuse(self, name: str, given: str, text: str) -> None:
-        """An annotation that gen does not honour: say so, as loudly as ignoring it would be dangerous."""
-        if name not in known.RISKS:
-            near = get_close_matches(name[:64], known.RISKS, n=1, cutoff=0.8)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            self._say(given, "AnnotationUnknown", f"{values.shown(given)} is not an annotation that gen knows{hint}")
-        elif name in known.SNIPPETS:
-            self._is_rejected = True
-            self._say(given, "SnippetDenied", "raw configuration is never rendered", "error")
-        elif text in known.OFF:
-            return
-        elif name in known.SECURITY:
+    def _refuse(self, given: str) -> None:
+        """An annotation that gen does not know: one that looks like a protection closes the routes."""
+        near = next(iter(get_close_matches(given[:64], [*ROWS, *ALIASES], n=1, cutoff=0.8)), "")
+        message = f"{values.shown(given)} is not an annotation that gen knows"
+        if near and known.is_security(ALIASES.get(near, near)):
             self._is_closed = True
-            self._say(given, "AnnotationUnsupported", f"{name} is not supported, so the routes answer 503", "error")
-        elif name == "canary":
-            self._is_rejected = True
-            self._say(given, "AnnotationUnsupported", "canaries are not supported, so this one gets nothing", "error")
+            self._say(given, "AnnotationUnknown", f"{message}; did you mean {near}? The routes answer 503", "error")
         else:
-            self._say(given, "AnnotationUnsupported", f"{name} is not supported and has no effect")
+            self._say(given, "AnnotationUnknown", f"{message}; did you mean {near}?" if near else message)
 
     def _say(self, given: str, code: str, message: str, severity: Severity = "warning") -> None:
         key = given if given.isascii() and given.isprintable() else values.shown(given)

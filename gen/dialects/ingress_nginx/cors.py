@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from gen.dialects import values
 from gen.dialects.annotation import Annotation, Family, Outcome, Values
-from gen.errors import BadValue
 from gen.policy import Cors
 
 MAX_AGE = 1728000
 METHODS = "GET, PUT, POST, DELETE, PATCH, OPTIONS"
 HEADERS = "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization"
-_ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*://(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|null)")
-_METHODS = re.compile(r"[A-Za-z, ]{1,256}|\*")
-_HEADER_NAMES = re.compile(r"[A-Za-z0-9_, -]{1,1024}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|null")
 
 
 def _origins(text: str) -> tuple[str, ...] | None:
     """The origins of a list: () for any, None when none of them is usable."""
     values.plain(text, limit=4096)
-    entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+    entries = values.words(text)
     if not entries or "*" in entries:
         return ()
-    usable = tuple(dict.fromkeys(entry for entry in entries if _ORIGIN.fullmatch(entry)))
-    return usable or None
+    return tuple(entry for entry in entries if _ORIGIN.fullmatch(entry)) or None
 
 
-def _methods(text: str) -> str:
-    return _listed(text, _METHODS, "a list of methods")
-
-
-def _header_names(text: str) -> str:
-    return _listed(text, _HEADER_NAMES, "a list of header names")
-
-
-def _exposed(text: str) -> str:
-    return text if text == "*" else _header_names(text)
-
-
-def _listed(text: str, pattern: re.Pattern[str], expected: str) -> str:
-    values.plain(text)
-    if not pattern.fullmatch(text):
-        raise BadValue("AnnotationInvalid", f"{values.shown(text)} is not {expected}")
-    return text
+_header_names = values.matching(r"[A-Za-z0-9_, -]{1,1024}|\*", "a list of header names")
 
 
 def _build(found: Values) -> Outcome:
@@ -60,67 +41,37 @@ def _build(found: Values) -> Outcome:
         credentials=found.get("cors-allow-credentials", True),
         max_age=found.get("cors-max-age", MAX_AGE),
     )
-    return Outcome(policy={"cors": cors})
+    return Outcome({"cors": cors})
 
 
 FAMILY = Family(
-    rows=(
+    (
         Annotation(
-            "enable-cors",
-            values.boolean,
-            "route",
-            "low",
-            "Send CORS headers, and answer OPTIONS requests of allowed origins with 204.",
-            bad_value="ignore",
+            "enable-cors", values.boolean, "route", "low", "cors",
+            "Send CORS headers, and answer OPTIONS requests of allowed origins with 204.", "false",
         ),
         Annotation(
-            "cors-allow-origin",
-            _origins,
-            "route",
-            "medium",
-            "Origins, comma-separated; the host may begin with `*.` (one label). By default `*`.",
-            bad_value="ignore",
+            "cors-allow-origin", _origins, "route", "medium", "cors",
+            "Origins, comma-separated; the host may begin with `*.` (one label).", "*",
         ),
         Annotation(
-            "cors-allow-methods",
-            _methods,
-            "route",
-            "medium",
-            f"Access-Control-Allow-Methods, by default `{METHODS}`.",
-            bad_value="ignore",
+            "cors-allow-methods", values.matching(r"[A-Za-z, ]{1,256}|\*", "a list of methods"), "route", "medium",
+            "cors", "Access-Control-Allow-Methods.", METHODS,
         ),
         Annotation(
-            "cors-allow-headers",
-            _header_names,
-            "route",
-            "medium",
-            "Access-Control-Allow-Headers, by default the usual request headers.",
-            bad_value="ignore",
+            "cors-allow-headers", _header_names, "route", "medium", "cors", "Access-Control-Allow-Headers.", HEADERS,
         ),
         Annotation(
-            "cors-expose-headers",
-            _exposed,
-            "route",
-            "medium",
-            "Access-Control-Expose-Headers, by default not sent.",
-            bad_value="ignore",
+            "cors-expose-headers", _header_names, "route", "medium", "cors", "Access-Control-Expose-Headers.",
         ),
         Annotation(
-            "cors-allow-credentials",
-            values.boolean,
-            "route",
-            "low",
-            "Whether Access-Control-Allow-Credentials is sent, by default it is.",
-            bad_value="ignore",
+            "cors-allow-credentials", values.boolean, "route", "low", "cors",
+            "Whether Access-Control-Allow-Credentials is sent.", "true",
         ),
         Annotation(
-            "cors-max-age",
-            values.integer,
-            "route",
-            "low",
-            "Access-Control-Max-Age in seconds, by default 1728000.",
-            bad_value="ignore",
+            "cors-max-age", partial(values.natural, least=-1), "route", "low", "cors",
+            "Access-Control-Max-Age in seconds.", str(MAX_AGE),
         ),
     ),
-    build=_build,
-)
+    _build,
+)  # fmt: skip

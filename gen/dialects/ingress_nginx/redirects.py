@@ -21,54 +21,60 @@ def _url(text: str) -> str:
     return text
 
 
-def _absolute_url(text: str) -> str:
+def _temporal(text: str) -> str | None:
+    """The URL; None for another scheme, for which there is no redirect."""
+    if re.fullmatch(r"(?!http)[a-z][a-z0-9+.-]*://[A-Za-z0-9._~/:,?&=-]*", values.plain(text, limit=2048)):
+        return None
     if not text.startswith("http"):
         raise BadValue("AnnotationInvalid", f"{values.shown(text)} is not an http or https URL")
     return _url(text)
 
 
 def _build(found: Values) -> Outcome:
+    is_relative = bool(found.effective("relative-redirects"))
+    return Outcome(action=_action(found, is_relative), effects={"relative": True} if is_relative else {})
+
+
+def _action(found: Values, is_relative: bool) -> Redirect | None:
     """The redirect; a temporal one wins, a code out of range counts as the default."""
     if url := found.get("temporal-redirect"):
         code, default, last = found.get("temporal-redirect-code", 302), 302, 307
+    elif found.is_strict and found.has(("temporal-redirect",)):
+        raise BadValue("AnnotationInvalid", "temporal-redirect is not an http or https URL")
     elif url := found.get("permanent-redirect"):
         code, default, last = found.get("permanent-redirect-code", 301), 301, 308
     else:
-        return Outcome()
+        return None
     status = code if 300 <= code <= last else default
-    return Outcome(action=Redirect(status, url=url) if url.startswith("http") else Redirect(status, path=url))
+    if url.startswith("http"):
+        return Redirect(status, url=url)
+    path, _, query = url.partition("?")
+    return Redirect(status, path=path, query=query, is_relative=is_relative)
 
 
 FAMILY = Family(
-    rows=(
+    (
         Annotation(
-            "permanent-redirect",
-            _url,
-            "route",
-            "medium",
-            "Answer every request with a redirect to this URL; path and query are not appended.",
+            "permanent-redirect", _url, "route", "medium", "action",
+            "Answer every request with a redirect to this URL; path and query are not appended.", bad_value="reject",
         ),
         Annotation(
-            "permanent-redirect-code",
-            values.integer,
-            "route",
-            "low",
-            "The status of permanent-redirect, 300 to 308, by default 301.",
+            "permanent-redirect-code", values.integer, "route", "low", "action",
+            "The status of permanent-redirect, 300 to 308.", "301", "reject",
         ),
         Annotation(
-            "temporal-redirect",
-            _absolute_url,
-            "route",
-            "medium",
-            "Like permanent-redirect, which it overrides, with status 302.",
+            "temporal-redirect", _temporal, "route", "medium", "action",
+            "Like permanent-redirect, which it overrides, with status 302.", bad_value="reject",
         ),
         Annotation(
-            "temporal-redirect-code",
-            values.integer,
-            "route",
-            "low",
-            "The status of temporal-redirect, 300 to 307, by default 302.",
+            "temporal-redirect-code", values.integer, "route", "low", "action",
+            "The status of temporal-redirect, 300 to 307.", "302", "reject",
+        ),
+        Annotation(
+            "relative-redirects", values.boolean, "route", "low", "action",
+            "A redirect to a path leaves out scheme and host.", "the ConfigMap's relative-redirects", "reject",
         ),
     ),
-    build=_build,
-)
+    _build,
+    always=True,
+)  # fmt: skip
