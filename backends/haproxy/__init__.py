@@ -17,7 +17,16 @@ class Haproxy:
     """One HAProxy from 2.6 on; see gen.backend.Backend for what each method gives and raises."""
 
     name = "haproxy"
-    features = frozenset({"upstream_host", "regex", "weights", "dns"})
+    features = frozenset(
+        (
+            *("regex", "weights", "dns"),
+            *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "connection_limit"),
+            *("https_redirect", "cors", "rewrite", "forwarded_prefix", "upstream_host"),
+            *("request_headers", "response_headers", "cookie_rewrites", "redirect_rewrites"),
+            *("error_pages", "fallback", "mirror", "canary", "affinity", "hash_by", "balance"),
+            *("protocol", "upstream_tls", "fastcgi", "timeouts", "retries", "body_limit", "connection_header"),
+        )
+    )
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement

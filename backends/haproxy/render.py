@@ -11,15 +11,17 @@ All names are relative to the directory of haproxy.cfg, wherever that is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from backends.haproxy import syntax
 from backends.haproxy.routes import HostRows, Row, Target, rows_of
-from backends.haproxy.sections import Section, head, section
+from backends.haproxy.sections import Section, features_of, head, section, shared_parts
 from backends.haproxy.syntax import Encoded
 from gen.backend import Bundle, digest_of_files, object_name
-from gen.ir import Config, Host, Redirect, Respond, Source, Upstream
+from gen.ir import Certificate, Config, Host, Redirect, Respond, Source, Upstream
 
 CONFIGURATION = "haproxy.cfg"
+SCRIPT = Path(__file__).with_name("gen.lua")
 Origins = tuple[tuple[int, Source], ...]
 Subject = Upstream | Redirect | Respond
 
@@ -29,7 +31,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._hosts: dict[str, tuple[Host, HostRows]] = {}
-        self._sections: dict[Encoded, tuple[Subject, Source, Section]] = {}
+        self._sections: dict[Encoded, tuple[Subject, Source, Certificate | None, Section]] = {}
 
     def render(self, config: Config) -> Bundle:
         """The bundle of a Config.  Raises Rejected, with the object to blame, for what cannot be written."""
@@ -39,16 +41,22 @@ class Renderer:
         tables = {**maps(hosts), "crt.list": certificate_rows(config)}
         files = {path: b"".join(row for row, _ in rows) for path, rows in tables.items()}
         files |= {path: each.chain + each.key for path, each in pems.items()}
+        features = features_of(hosts, sections)
+        named = {path: content for each in sections for path, content in each.files}
+        files |= named
+        if features.has_script:
+            files["gen.lua"] = SCRIPT.read_bytes()
         backends = b"".join(each.text for each in sections)
-        digest = digest_of_files({**files, CONFIGURATION: head(config, "0") + backends})
-        top = head(config, digest)
+        parts = shared_parts(sections)
+        digest = digest_of_files({**files, CONFIGURATION: head(config, "0", features) + parts + backends})
+        top = head(config, digest, features) + parts
         origins = {path: row_origins(rows) for path, rows in tables.items()}
         origins |= {path: ((1, each.source),) for path, each in pems.items()}
         return Bundle(
             files={CONFIGURATION: top + backends, **files},
             digest=digest,
             config=config,
-            secrets=frozenset(pems),
+            secrets=frozenset({*pems, *(path for path in named if path.endswith(".pem"))}),
             origins={CONFIGURATION: section_origins(top.count(b"\n") + 1, sections), **origins},
         )
 
@@ -67,18 +75,26 @@ class Renderer:
                 targets.setdefault(target.name, target)
         for name in sorted(targets):
             target, known = targets[name], kept.get(name)
+            shown = target.policy.upstream_tls
+            certificate = config.certificates[shown.certificate] if shown and shown.certificate else None
             subject = config.upstreams[target.action] if isinstance(target.action, str) else target.action
-            if known and known[0] is subject and known[1] == target.source:
+            if known and known[0] is subject and known[1] == target.source and known[2] is certificate:
                 self._sections[name] = known
             else:
-                self._sections[name] = (subject, target.source, section(target, subject))
-        return [made for _, _, made in self._sections.values()]
+                self._sections[name] = (subject, target.source, certificate, section(target, subject, certificate))
+        return [made for *_, made in self._sections.values()]
 
 
 def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:
     """The rows of all maps; a map without rows is there too, for a missing file would need a reload."""
     splits = {name: rows for host in hosts for name, rows in host.splits}
+    canaries = {name: rows for host in hosts for name, rows in host.choices.canaries}
+    patterns = {name: rows for host in hosts for name, rows in host.choices.patterns}
+    fallbacks = {name: rows for host in hosts for name, rows in host.choices.fallbacks}
+    chosen = {"maps/canaries.map": canaries, "maps/patterns.map": patterns} if canaries else {}
+    chosen |= {"maps/fallbacks.map": fallbacks} if fallbacks else {}
     return {
+        **{path: [row for name in sorted(rows) for row in rows[name]] for path, rows in chosen.items()},
         "maps/hosts.map": [row for host in hosts for row in host.exact],
         "maps/wildcards.map": [row for host in hosts for row in host.wildcard],
         "maps/routes.map": [row for host in hosts for row in host.routes],

@@ -12,15 +12,19 @@ A split is a number from 1000000 to 1999999 and rows of its leading digits: agai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from functools import lru_cache
+from hashlib import sha256
 
+import msgspec
 from msgspec import Struct
 
 from backends.haproxy import syntax
 from backends.haproxy.syntax import Encoded
 from gen.errors import BadValue, Rejected
-from gen.ir import Forward, Host, Match, Policy, Redirect, Respond, Route, Source
-from gen.policy import literal
+from gen.ir import NO_POLICY, Forward, Host, Match, Policy, Redirect, Respond, Route, Source
+from gen.policy import Canary, Text, UpstreamTls, Variable, literal
 
 Row = tuple[bytes, Source]
 SHARES = 1_000_000
@@ -34,6 +38,17 @@ class Target(Struct, frozen=True, gc=False):
     action: str | Redirect | Respond
     policy: Policy
     source: Source
+    regex: str = ""
+
+
+class Choices(Struct, frozen=True, gc=False):
+    """What the canaries and fallbacks of one host add: rows by the name they belong to, names of headers, cookies."""
+
+    canaries: tuple[tuple[Encoded, tuple[Row, ...]], ...] = ()
+    patterns: tuple[tuple[Encoded, tuple[Row, ...]], ...] = ()
+    fallbacks: tuple[tuple[Encoded, tuple[Row, ...]], ...] = ()
+    headers: frozenset[Encoded] = frozenset()
+    cookies: frozenset[Encoded] = frozenset()
 
 
 class HostRows(Struct, frozen=True, gc=False):
@@ -45,6 +60,7 @@ class HostRows(Struct, frozen=True, gc=False):
     regexes: tuple[Row, ...]
     splits: tuple[tuple[Encoded, tuple[Row, ...]], ...]
     targets: tuple[Target, ...]
+    choices: Choices = Choices()
 
 
 def rows_of(host: Host) -> HostRows:
@@ -55,16 +71,22 @@ def rows_of(host: Host) -> HostRows:
     regexes: list[Row] = []
     splits: dict[Encoded, tuple[Row, ...]] = {}
     targets: list[Target] = []
+    chooser = Chooser()
     for route in host.routes:
         try:
             keys = [key for key in keys_of(route.match, site, below) if key not in routes]
             if not keys:
                 continue  # routes before it take all that it would take
             parts = targets_of(route)
-            value = parts[0][0].name
-            if len(parts) > 1:
-                value = syntax.split(*(f"{target.name}={weight}" for target, weight in parts))
-                splits[value] = tuple(split_rows(value, parts))
+            names = parts
+            if route.policy is not NO_POLICY:
+                targets.extend(inner_targets(route))
+                names = [(chooser.named(target, route), weight) for target, weight in parts]
+                targets.extend(chooser.others(route))
+            value = names[0][0].name
+            if len(names) > 1:
+                value = syntax.split(*(f"{target.name}={weight}" for target, weight in names))
+                splits[value] = tuple(split_rows(value, names))
             rows = [(key, (syntax.row(key, value), route.source)) for key in keys]
         except BadValue as error:
             raise refusal(route.source, error) from error
@@ -80,6 +102,7 @@ def rows_of(host: Host) -> HostRows:
         regexes=tuple(regexes),
         splits=tuple(splits.items()),
         targets=tuple(targets),
+        choices=chooser.choices(),
     )
 
 
@@ -115,23 +138,207 @@ def targets_of(route: Route) -> list[tuple[Target, int]]:
 
 def target(action: str | Redirect | Respond, route: Route) -> Target:
     """The backend for an action under the policy of a route; equal ones have one name."""
-    policy = Policy() if isinstance(action, (Redirect, Respond)) else route.policy
-    return Target(target_name(action, policy), action, policy, route.source)
+    policy = policy_of(action, route.policy)
+    regex = route.match.path if route.match.kind == "regex" and has_captures(policy) else ""
+    return Target(target_name(action, policy, regex), action, policy, route.source, regex)
 
 
-def target_name(action: str | Redirect | Respond, policy: Policy) -> Encoded:
+@lru_cache(maxsize=4096)
+def has_captures(policy: Policy) -> bool:
+    """Whether a policy names a group of the regex."""
+    return policy is not NO_POLICY and b'"capture"' in msgspec.json.encode(policy, enc_hook=repr)
+
+
+def policy_of(action: str | Redirect | Respond, policy: Policy) -> Policy:
+    """What of a policy counts for an action."""
+    if policy is NO_POLICY:
+        return policy
+    match action:
+        case Redirect():
+            return Policy(cors=policy.cors, response_headers=policy.response_headers)
+        case Respond():
+            return Policy(**{name: getattr(policy, name) for name in BEFORE_THE_UPSTREAM})
+        case _ if policy.canary or policy.fallback:
+            return msgspec.structs.replace(policy, canary=None, fallback=None)
+    return policy
+
+
+BEFORE_THE_UPSTREAM = (
+    *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "connection_limit"),
+    *("https_redirect", "cors", "response_headers", "error_pages"),
+)
+
+
+@lru_cache(maxsize=4096)
+def mark(policy: Policy) -> str:
+    """What tells a policy from others."""
+    return sha256(msgspec.msgpack.encode(policy)).hexdigest()[:20]
+
+
+def is_plain(policy: Policy) -> bool:
+    """Whether a policy is nothing but another name for the upstream."""
+    if policy is NO_POLICY or policy == NO_POLICY:
+        return True
+    if policy.upstream_host is None or any(isinstance(piece, Variable) for piece in policy.upstream_host):
+        return False
+    return policy == Policy(upstream_host=policy.upstream_host)
+
+
+def target_name(action: str | Redirect | Respond, policy: Policy, regex: str = "") -> Encoded:
     """A name that tells the reader what the backend does."""
+    fields = fields_of(action)
+    if is_plain(policy):
+        return syntax.identifier(*fields, *([literal(policy.upstream_host or ())] if isinstance(action, str) else []))
+    return syntax.own(*fields, mark(policy), regex)
+
+
+def fields_of(action: str | Redirect | Respond) -> tuple[str, ...]:
+    """What an action is made of."""
     match action:
         case Redirect():
             query = "" if action.query is None else f"?{action.query}"
             flags = ("cut" if action.cut_slash else "", "relative" if action.is_relative else "")
-            return syntax.identifier(
-                "redirect", str(action.status), action.url, action.host, action.path, query, *flags
-            )
+            return "redirect", str(action.status), action.url, action.host, action.path, query, *flags
         case Respond():
-            return syntax.identifier("respond", str(action.status), action.body)
+            return "respond", str(action.status), action.body
         case upstream:
-            return syntax.identifier(upstream, literal(policy.upstream_host or ()))
+            return (upstream,)
+
+
+# ------------------------------------------------------------------ requests of our own
+
+
+def inner_target(upstream: str, tls: bool, host: Text, source: Source = NOBODY) -> Target:
+    """The backend through which our own requests reach an upstream."""
+    policy = Policy()
+    if tls:
+        name = "" if any(isinstance(piece, Variable) for piece in host) else literal(host).partition(":")[0]
+        is_name = bool(syntax.DNS_NAME.fullmatch(name)) and not syntax.IPV4.fullmatch(name)
+        wanted = UpstreamTls(server_name=name, send_name=True) if is_name else UpstreamTls()
+        policy = Policy(protocol="https", upstream_tls=wanted)
+    return Target(target_name(upstream, policy), upstream, policy, source)
+
+
+def inner_targets(route: Route) -> Iterator[Target]:
+    """The backends that the script asks for a route."""
+    policy = route.policy
+    for part in (policy.auth_external, policy.mirror):
+        if part:
+            yield inner_target(part.upstream, part.tls, part.host, route.source)
+    if policy.error_pages and policy.error_pages.upstream:
+        yield inner_target(policy.error_pages.upstream, False, (), route.source)
+
+
+# ------------------------------------------------------------------ canaries and fallbacks
+
+
+def cookie_mark(upstream: str) -> Encoded:
+    """What an affinity cookie says of the upstream that set it."""
+    return Encoded(sha256(upstream.encode()).hexdigest()[:16])
+
+
+class Chooser:
+    """Gathers the rows by which requests go to a canary, or to a fallback."""
+
+    def __init__(self) -> None:
+        self._canaries: dict[Encoded, tuple[Row, ...]] = {}
+        self._patterns: dict[Encoded, tuple[Row, ...]] = {}
+        self._fallbacks: dict[Encoded, tuple[Row, ...]] = {}
+        self._headers: set[Encoded] = set()
+        self._cookies: set[Encoded] = set()
+
+    def choices(self) -> Choices:
+        """All that was gathered."""
+        if not self._canaries and not self._fallbacks:
+            return Choices()
+        return Choices(
+            tuple(self._canaries.items()),
+            tuple(self._patterns.items()),
+            tuple(self._fallbacks.items()),
+            frozenset(self._headers),
+            frozenset(self._cookies),
+        )
+
+    def others(self, route: Route) -> Iterator[Target]:
+        """The backends that only a choice names."""
+        if isinstance(route.action, Forward):
+            if canary := route.policy.canary:
+                yield canary_target(canary, route)
+            if fallback := fallback_target(route):
+                yield fallback
+
+    def named(self, main: Target, route: Route) -> Target:
+        """The target under the name by which the maps know it.  Raises BadValue."""
+        if not isinstance(main.action, str):
+            return main
+        if fallback := fallback_target(route):
+            self._fallbacks[main.name] = ((syntax.row(main.name, fallback.name), route.source),)
+        canary = route.policy.canary
+        if canary is None or canary.upstream == main.action:
+            return main
+        other = canary_target(canary, route)
+        name = syntax.canary(main.name, mark(Policy(canary=canary)))
+        rows = {f"{name}/main": main.name, f"{name}/canary": other.name}
+        rows |= self._by_header(name, canary, main, other, route.source)
+        if canary.cookie:
+            self._cookies.add(syntax.token(canary.cookie))
+            rows |= {
+                f"{name}/cookie": syntax.token(canary.cookie),
+                f"{name};always": other.name,
+                f"{name};never": main.name,
+            }
+        total = max(canary.weight_total, 1)
+        rows[f"{name}/weight"] = Encoded(str(min(max(canary.weight, 0), total) * SHARES // total))
+        affinity = route.policy.affinity
+        if affinity and canary.sticky:
+            self._cookies.add(syntax.token(affinity.cookie))
+            rows[f"{name}/sticky"] = syntax.token(affinity.cookie)
+            rows[f"{name}@{cookie_mark(main.action)}"] = main.name
+            rows[f"{name}@{cookie_mark(canary.upstream)}"] = other.name
+        self._canaries[name] = tuple((syntax.row(Encoded(key), value), route.source) for key, value in rows.items())
+        return msgspec.structs.replace(main, name=name)
+
+    def _by_header(
+        self, name: Encoded, canary: Canary, main: Target, other: Target, source: Source
+    ) -> dict[str, Encoded]:
+        if not canary.header:
+            return {}
+        self._headers.add(Encoded(syntax.token(canary.header).lower()))
+        rows = {f"{name}/header": Encoded(syntax.token(canary.header).lower())}
+        if canary.header_value:
+            return rows | {f"{name}={syntax.word_of_key(canary.header_value)}": other.name}
+        if canary.header_pattern:
+            key = Encoded(f"^{re.escape(name)}=(?s:.*?(?:{syntax.pattern(canary.header_pattern)}))")
+            self._patterns[name] = ((syntax.row(key, other.name), source),)
+            return rows
+        return rows | {f"{name}=always": other.name, f"{name}=never": main.name}
+
+
+def canary_target(canary: Canary, route: Route) -> Target:
+    """The backend of a canary; without stickiness it sets no cookie of its own."""
+    policy = policy_of(canary.upstream, route.policy)
+    if policy.affinity and not canary.sticky:
+        policy = msgspec.structs.replace(policy, affinity=None)
+    regex = route.match.path if route.match.kind == "regex" and has_captures(policy) else ""
+    return Target(target_name(canary.upstream, policy, regex), canary.upstream, policy, route.source, regex)
+
+
+def fallback_target(route: Route) -> Target | None:
+    """The backend of a fallback, with the headers that it gets."""
+    fallback = route.policy.fallback
+    if not fallback or not fallback.upstream:
+        return None
+    own: tuple[tuple[str, Text], ...] = (
+        ("X-Code", ("503",)),
+        ("X-Format", (Variable("header", "accept"),)),
+        ("X-Original-URI", (Variable("request_uri"),)),
+        *((name, (value,)) for name, value in fallback.headers),
+    )
+    kept = policy_of(fallback.upstream, route.policy)
+    policy = msgspec.structs.replace(
+        kept, request_headers=own, upstream_host=None, rewrite=None, protocol=None, upstream_tls=None, affinity=None
+    )
+    return Target(target_name(fallback.upstream, policy), fallback.upstream, policy, route.source)
 
 
 def split_rows(name: Encoded, parts: list[tuple[Target, int]]) -> Iterator[Row]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jinja2
 from msgspec import Struct
 
 from backends.haproxy import syntax
-from backends.haproxy.routes import Target, refusal
+from backends.haproxy.decisions import decide
+from backends.haproxy.routes import HostRows, Target, is_plain, refusal
 from backends.haproxy.syntax import Encoded
 from gen.errors import BadValue
-from gen.ir import Config, Endpoint, Policy, Redirect, Respond, Source, Upstream
+from gen.ir import Certificate, Config, Endpoint, Policy, Redirect, Respond, Source, Upstream
 from gen.policy import literal
 
-ADMIN_SOCKET = "admin.sock"
+ADMIN_SOCKET, INNER_SOCKET = "admin.sock", "inner.sock"
 DURATIONS = ("connect_timeout", "read_timeout", "send_timeout", "idle_timeout", "drain_timeout")
 
 TEMPLATES = jinja2.Environment(
@@ -36,17 +37,46 @@ class Section(Struct, frozen=True, gc=False):
     text: bytes
     lines: int
     origins: tuple[tuple[int, Source], ...]
+    files: tuple[tuple[str, bytes], ...] = ()
+    parts: tuple[tuple[Encoded, tuple[Encoded, ...]], ...] = ()
+    has_script: bool = False
+
+
+class Features(Struct, frozen=True, gc=False):
+    """What the head has to hold for the hosts of a configuration."""
+
+    has_policies: bool = False
+    has_script: bool = False
+    has_canaries: bool = False
+    has_fallbacks: bool = False
+    headers: tuple[Encoded, ...] = ()
+    cookies: tuple[Encoded, ...] = ()
+
+
+def features_of(hosts: list[HostRows], sections: Iterable[Section]) -> Features:
+    """What the rows and the sections need."""
+    choices = [each.choices for each in hosts]
+    return Features(
+        has_policies=any(target.name.startswith("policy:") for each in hosts for target in each.targets),
+        has_script=any(each.has_script for each in sections),
+        has_canaries=any(each.canaries for each in choices),
+        has_fallbacks=any(each.fallbacks for each in choices),
+        headers=tuple(sorted({name for each in choices for name in each.headers})),
+        cookies=tuple(sorted({name for each in choices for name in each.cookies})),
+    )
 
 
 # ------------------------------------------------------------------ the head
 
 
-def head(config: Config, digest: str) -> bytes:
+def head(config: Config, digest: str, features: Features) -> bytes:
     """All sections but the backends; `digest` is what HAProxy reports as its description."""
     options = config.options
     text = HEAD.render(
         digest=syntax.name(digest),
         admin_socket=syntax.word(f"{options.runtime_dir}/{ADMIN_SOCKET}"),
+        inner_socket=syntax.word(f"{options.runtime_dir}/{INNER_SOCKET}"),
+        features=features,
         workers=options.workers,
         retries=max(options.tries - 1, 0),
         body_limit=options.body_limit,
@@ -65,24 +95,37 @@ def head(config: Config, digest: str) -> bytes:
 # ------------------------------------------------------------------ backends
 
 
-def section(target: Target, subject: Upstream | Redirect | Respond) -> Section:
+def section(target: Target, subject: Upstream | Redirect | Respond, certificate: Certificate | None) -> Section:
     """The backend section of a target.  Raises Rejected, with the object to blame, for what cannot be written."""
     servers = upstream_values(subject) if isinstance(subject, Upstream) else {}
     try:
         answer = policy_values(target.policy) if isinstance(subject, Upstream) else answer_values(subject)
+        draft = decide(target, subject, certificate)
     except BadValue as error:
         raise refusal(target.source, error) from error
-    text = BACKEND(target.name, **{**ABSENT, **answer, **servers})
+    if any(line.startswith(("balance ", "hash-type ")) for line in draft.lines):
+        servers |= {"balance": None, "consistent": False}
+    text = BACKEND(target.name, **{**ABSENT, "rules": draft.lines, **answer, **servers})
     lines = text.count("\n")
     owners = [(0, target.source)]
     if isinstance(subject, Upstream):
         owners.append((lines - len(servers["servers"]), subject.source))
-    return Section(text.encode(), lines, tuple(owners))
+    return Section(
+        text.encode(), lines, tuple(owners), tuple(draft.files.items()), tuple(draft.parts.items()), draft.has_script
+    )
+
+
+def shared_parts(sections: Iterable[Section]) -> bytes:
+    """The sections that backends name, each one once."""
+    parts = {first: lines for each in sections for first, lines in each.parts}
+    return "".join(
+        f"\n{first}\n" + "".join(f"    {line}\n" for line in parts[first]) for first in sorted(parts)
+    ).encode()
 
 
 ABSENT: dict[str, Any] = dict.fromkeys(
     ("status", "location", "body", "upstream_host", "balance", "consistent", "dns"), None
-) | {"servers": ()}
+) | {"servers": (), "rules": ()}
 
 
 def answer_values(answer: Redirect | Respond) -> dict[str, Any]:
@@ -94,7 +137,8 @@ def answer_values(answer: Redirect | Respond) -> dict[str, Any]:
 
 def policy_values(policy: Policy) -> dict[str, Any]:
     """What the template prints of a policy.  Raises BadValue."""
-    return {"upstream_host": syntax.header(literal(policy.upstream_host)) if policy.upstream_host else None}
+    plain = is_plain(policy) and policy.upstream_host
+    return {"upstream_host": syntax.header(literal(plain)) if plain else None}
 
 
 def upstream_values(upstream: Upstream) -> dict[str, Any]:

@@ -10,22 +10,27 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from urllib.parse import quote
 
 from gen.backend import object_name
 from gen.errors import BadValue
 from gen.ir import Balance, Redirect
+from gen.policy import Text, Variable
 
 WORD_LIMIT = 4000  # bytes; far above what any header or body here needs, far below a buffer
 ROW_LIMIT = 8000
 NAMES_PER_ROW = 100
 LONGEST_TIMER = 24 * 86400  # seconds; HAProxy counts milliseconds in 31 bits
 HIGHEST_WEIGHT = 256
+HIGHEST_NUMBER = 2**53
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 DIGITS = re.compile(r"[0-9]{1,7}")
+TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+CAPTURE = re.compile(r"[0-9]")
+TLS_VERSION = re.compile(r"TLSv1(?:\.[123])?")
 FILE = re.compile(r"[a-z0-9][a-z0-9./-]{0,200}")
 OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4 = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}")
@@ -76,6 +81,130 @@ def body(text: str) -> Encoded:
 BREAKS = {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 
+def rule(form: str, *values: Encoded | int) -> Encoded:
+    """A line of ours with values at its `%s`.  Raises TypeError for values that no encoder made."""
+    return Encoded(form % tuple(only_encoded(value) for value in values))
+
+
+def token(text: str) -> Encoded:
+    """The name of a header, a cookie or a parameter.  Raises BadValue."""
+    return matching(TOKEN, text, "a name of letters, digits, - and _")
+
+
+def expression(variable: Variable) -> str:
+    """A value of the request as a sample expression.  Raises BadValue."""
+    if variable.name == "capture":
+        return f"var(txn.c{matching(CAPTURE, variable.argument, 'the number of a group')})"
+    if fetch := FETCHES_BY_NAME.get(variable.name):
+        return f"{fetch}({token(variable.argument)})"
+    try:
+        return FETCHES[variable.name]
+    except KeyError:
+        raise BadValue("VariableUnsupported", f"the variable {variable.name} is not known") from None
+
+
+FETCHES_BY_NAME = {"header": "req.fhdr", "cookie": "req.cook", "query": "url_param"}
+FETCHES = {
+    "host": "var(txn.name)",
+    "http_host": "var(txn.http_host)",
+    "scheme": "var(txn.scheme)",
+    "uri": "var(txn.uri)",
+    "request_uri": "var(txn.target)",
+    "escaped_request_uri": "var(txn.target),url_enc",
+    "args": "query",
+    "remote_addr": "src",
+    "remote_user": "http_auth_user",
+    "request_method": "method",
+    "request_id": "req.fhdr(x-request-id)",
+    "server_port": "var(txn.port)",
+}
+
+
+def text(pieces: Text) -> Encoded:
+    """A text with values of the request, where HAProxy takes a log-format word.  Raises BadValue."""
+    written = "".join(
+        f"%[{expression(piece)}]" if isinstance(piece, Variable) else piece.replace("%", "%%") for piece in pieces
+    )
+    return word(written)
+
+
+def header_lines(headers: Iterable[tuple[str, Text]]) -> Encoded:
+    r"""Headers as lines of `name: value` in one log-format word, each one ended by `\n`.  Raises BadValue."""
+    return Encoded("".join(f'{text((f"{token(name)}: ", *value))}"\\n"' for name, value in headers))
+
+
+def substitute(new: str | Text) -> Encoded:
+    """What replaces the middle of `(before)old(after)` in a header.  Raises BadValue."""
+    plain = new if isinstance(new, str) else "".join(map(str, new))
+    return word(rf"\1{plain.replace(chr(92), chr(92) * 2).replace('%', '%%')}\2")
+
+
+def tls_versions(protocols: Iterable[str]) -> Encoded:
+    """The lowest and the highest of some versions of TLS.  Raises BadValue."""
+    known = sorted(matching(TLS_VERSION, each, "a version of TLS") for each in protocols)
+    lowest, highest = (f"TLSv1.{each.partition('.')[2] or 0}" for each in (known[0], known[-1]))
+    return Encoded(f"ssl-min-ver {lowest} ssl-max-ver {highest}")
+
+
+def whole(number: int) -> Encoded:
+    """A whole number that is not negative, no higher than HAProxy counts.  Raises BadValue."""
+    if type(number) is not int or number < 0:
+        raise BadValue("BadNumber", "expected a whole number from 0 on")
+    return Encoded(str(min(number, HIGHEST_NUMBER)))
+
+
+def hexadecimal(text: str) -> Encoded:
+    """Any text for a map row."""
+    return Encoded(text.encode("utf-8", "surrogateescape").hex() or "-")
+
+
+def rewritten(pieces: Text) -> Encoded:
+    """The path for an upstream, percent-encoded piece by piece.  Raises BadValue."""
+    written = "" if pieces and str(pieces[0]).startswith("/") else "/"
+    for piece in pieces:
+        if isinstance(piece, Variable):
+            written += f"%[{expression(piece)},{REENCODED}]"
+        else:
+            written += quote(piece, safe="/!$&'()*+,:@-._~=").replace("%", "%%")
+    return word(written)
+
+
+REENCODED = "url_enc,regsub(%2F,/,g),regsub(%3A,:,g),regsub(%40,@,g),regsub(%2B,+,g),regsub(%3D,=,g),regsub(%21,!,g)"
+
+
+def pattern(text: str) -> str:
+    """A regular expression without blanks and quotes, which means the same.  Raises BadValue."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(text)
+            re.compile(f"(?i:{text})")
+    except (re.error, RecursionError, OverflowError):
+        raise BadValue("InvalidRegex", "the regular expression does not compile") from None
+    if CONTROL.search(text.replace("\t", "")):
+        raise BadValue("ControlChar", "a regular expression has no control characters")
+    plain = {" ": r"\x20", "\t": r"\x09", "'": r"\x27"}
+    solid = re.sub(r"\\?([ \t'])|\\.", lambda found: plain[found[1]] if found[1] else found[0], text)
+    return bounded(solid, WORD_LIMIT)
+
+
+def captured(regex: str, group: int) -> Encoded:
+    """The expression for a group of a route's regex in the decoded path.  Raises BadValue."""
+    return word(f"var(txn.decoded),regsub('^(?is:{pattern(regex)}).*$','\\{group}')")
+
+
+def searched(regex: str) -> Encoded:
+    """A regular expression as a word.  Raises BadValue."""
+    return word(pattern(regex))
+
+
+def network(text: str) -> bytes:
+    """A row of a list of networks.  Raises BadValue."""
+    try:
+        return f"{ip_network(text, strict=False)}\n".encode()
+    except ValueError:
+        raise BadValue("AddressInvalid", "a network is an IP address, perhaps with the length of its prefix") from None
+
+
 def name(text: str) -> Encoded:
     """The name of a backend or a server.  Raises BadValue."""
     return matching(NAME, text, "a name")
@@ -86,6 +215,23 @@ def identifier(*fields: str) -> Encoded:
     for field in fields:
         bounded(field, ROW_LIMIT)
     return name(object_name(*fields))
+
+
+def canary(*fields: str) -> Encoded:
+    """A name for a canary in map rows.  Raises BadValue."""
+    return Encoded(f"canary:{identifier(*fields)}")
+
+
+def own(*fields: str) -> Encoded:
+    """A name for a backend that decides for itself.  Raises BadValue."""
+    return Encoded(f"policy:{identifier(*fields)}")
+
+
+def word_of_key(text: str) -> Encoded:
+    """A value of a header or a cookie as part of a map key.  Raises BadValue."""
+    if not text or re.search(r"\s", text) or CONTROL.search(text):
+        raise BadValue("BadValue", "a value to compare has no blanks")
+    return Encoded(bounded(text, WORD_LIMIT))
 
 
 def split(*fields: str) -> Encoded:
@@ -211,22 +357,12 @@ def redirected(redirect: Redirect) -> Encoded:
     return Encoded(f"{origin}{path}{header(f'?{redirect.query}') if redirect.query else ''}")
 
 
-def regex(site: Encoded, pattern: str) -> Encoded:
+def regex(site: Encoded, text: str) -> Encoded:
     """A map key for paths of one host, without regard to case.  Raises BadValue.
 
     A pattern that is whole by itself, and still whole in our group, cannot end the group and reach another host.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            re.compile(pattern)
-            re.compile(f"(?i:{pattern})")
-    except (re.error, RecursionError, OverflowError):
-        raise BadValue("InvalidRegex", "the regular expression does not compile") from None
-    if CONTROL.search(pattern.replace("\t", "")):
-        raise BadValue("ControlChar", "a regular expression has no control characters")
-    blank = {" ": r"\x20", "\t": r"\x09"}
-    solid = re.sub(r"\\?([ \t])|\\.", lambda found: blank[found[1]] if found[1] else found[0], pattern)
-    return Encoded(f"^{re.escape(site)}(?i:{bounded(solid, WORD_LIMIT)})")
+    return Encoded(f"^{re.escape(site)}(?i:{pattern(text)})")
 
 
 def deferred(site: Encoded) -> Encoded:
