@@ -20,8 +20,9 @@ def main() -> None:
     for case in all_cases():
         if not arguments.cases or case.name in arguments.cases:
             update(case)
-    subprocess.run(["git", "-C", str(ROOT), "add", "--intent-to-add", "--", "."], check=True)
-    subprocess.run(["git", "-C", str(ROOT), "diff", "--stat", "--", "."], check=True)
+    git = ("git", "-C", str(ROOT))
+    subprocess.run([*git, "--no-pager", "diff", "--stat", "--", "."], check=True)
+    subprocess.run([*git, "ls-files", "--others", "--exclude-standard", "--", "."], check=True)
 
 
 def update(case: Case) -> None:

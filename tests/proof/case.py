@@ -94,7 +94,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     delete: tuple[str, ...] = ()
 
 
-class Case(Struct, frozen=True):
+class Case(Struct, frozen=True, eq=False):
     """One case, read."""
 
     name: str

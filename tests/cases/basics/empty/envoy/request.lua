@@ -1,0 +1,99 @@
+-- What every request goes through before its route is final.  This text is constant.
+--
+-- Paths are matched decoded, with slashes merged and dot segments resolved, as nginx does it; hosts without a final
+-- dot.  What is forwarded stays as it was sent: the route is chosen with the canonical path and host in place, then
+-- the sent ones come back (`clear_route_cache: false` keeps the choice).
+-- A request without an X-Request-ID gets 32 hexadecimal digits.  One that may be sent twice may be tried again.
+
+local byte, char, find, format, gmatch = string.byte, string.char, string.find, string.format, string.gmatch
+local gsub, sub, upper = string.gsub, string.sub, string.upper
+local concat, random = table.concat, math.random
+
+local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
+local KEPT = {[0x23] = true, [0x25] = true, [0x3f] = true, [0x7f] = true}  -- # % ? DEL
+
+local noise = io.open("/dev/urandom", "rb")
+local seed = 0
+for _ = 1, 6 do
+  seed = seed * 256 + byte(noise:read(1))
+end
+noise:close()
+math.randomseed(seed)  -- every worker runs this text by itself, and would count from the same number
+
+local function decode(hex)
+  local code = #hex == 2 and tonumber(hex, 16) or 0
+  if code == 0 then
+    return "\0"
+  end
+  return (code < 0x20 or KEPT[code]) and "%" .. upper(hex) or char(code)
+end
+
+local function resolve(path)
+  local kept, depth, last = {}, 0, ""
+  for segment in gmatch(path, "[^/]+") do
+    last = segment
+    if segment == ".." then
+      if depth == 0 then
+        return nil
+      end
+      kept[depth] = nil
+      depth = depth - 1
+    elseif segment ~= "." then
+      depth = depth + 1
+      kept[depth] = segment
+    end
+  end
+  local is_open = depth > 0 and (last == "." or last == ".." or byte(path, -1) == 0x2f)
+  return "/" .. concat(kept, "/") .. (is_open and "/" or "")
+end
+
+-- The canonical form of a path; nil for one that is none: a bad escape, a NUL, or more `..` than there is to leave.
+local function canonical(path)
+  if find(path, "%", 1, true) then
+    path = gsub(path, "%%(%x?%x?)", decode)
+    if find(path, "%z") then
+      return nil
+    end
+  end
+  if find(path, "//", 1, true) or find(path, "/.", 1, true) then
+    return resolve(path)
+  end
+  return path
+end
+
+local function without_dot(host)
+  if byte(host, -1) == 0x2e then
+    return sub(host, 1, -2)
+  end
+  return find(host, ".:", 1, true) and gsub(host, "%.(:%d+)$", "%1") or host
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local target, host = headers:get(":path"), headers:get(":authority")
+  if not target or not host then
+    return
+  end
+  local query = find(target, "?", 1, true)
+  local path = query and sub(target, 1, query - 1) or target
+  local matched, name = canonical(path), without_dot(host)
+  if not matched then
+    handle:respond({[":status"] = "400"}, "Bad Request")
+    return
+  end
+  if matched ~= path or name ~= host then
+    headers:replace(":path", query and matched .. sub(target, query) or matched)
+    headers:replace(":authority", name)
+    handle:clearRouteCache()
+    handle:metadata()  -- asks for the route, which is chosen now
+    headers:replace(":path", target)
+    headers:replace(":authority", host)
+  end
+  if not headers:get("x-request-id") then
+    headers:add("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
+      random(0, 0xffffffff), random(0, 0xffffffff)))
+  end
+  if IDEMPOTENT[headers:get(":method")] then
+    headers:replace("x-envoy-retry-on", "reset")
+  end
+end
