@@ -302,6 +302,20 @@ async def test_row_06_empty_lists_of_the_past(proxy: FaultProxy, client: Client,
         await seen.knows("one", "two")
 
 
+async def test_row_06_two_doubts_do_not_confirm_each_other(proxy: FaultProxy, client: Client, follow: Follow) -> None:
+    lists_only(proxy)
+    client.create(objects.ingress("one"))
+    async with follow("Ingress") as seen:
+        await seen.knows("one")
+        aged = faults.rewrite(lambda body: {**body, "metadata": {"resourceVersion": "1"}})
+        proxy.fault(aged, when=listing, times=1)
+        proxy.fault(faults.rewrite(emptied), when=listing, times=1)
+        client.create(objects.ingress("two"))
+        await lost(proxy)
+        await seen.knows("one", "two")
+        assert all(change.object is not None for batch in seen.batches for change in batch.changes)
+
+
 # ------------------------------------------------------------------ events that cannot be believed
 
 

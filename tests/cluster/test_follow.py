@@ -149,6 +149,18 @@ async def test_endpoints_where_there_are_no_slices(proxy: FaultProxy, client: Cl
         await seen.knows("web", "new", kind="Endpoints")
 
 
+async def test_slices_that_were_served_once_are_waited_for(proxy: FaultProxy, client: Client, follow: Follow) -> None:
+    client.create(objects.endpoint_slice("web-1", "10.0.0.1"))
+    async with follow("EndpointSlice") as seen:
+        await seen.knows("web-1", kind="EndpointSlice")
+        proxy.fault(refuse(404, "NotFound"), "endpointslices", times=3)
+        proxy.down()
+        proxy.up()
+        client.create(objects.endpoint_slice("web-2", "10.0.0.2"))
+        await seen.knows("web-1", "web-2", kind="EndpointSlice")
+    assert {request.resource for request in proxy.requests} == {"endpointslices"}
+
+
 async def test_an_old_server_is_asked_for_watch_lists_once(proxy: FaultProxy, client: Client, follow: Follow) -> None:
     fault = proxy.fault(refuse(422, "Invalid"), when=lambda seen: seen.initial)
     proxy.fault(refuse(410, "Expired"), when=lambda seen: seen.watch and not seen.initial, times=2)
