@@ -368,7 +368,8 @@ class Forwarded(Struct, frozen=True, gc=False):
     """What is believed of a request that has been through another proxy.
 
     Shape: `headers`: X-Forwarded-Proto, -Host (the first item) and -Port count, from anybody.  `networks` may say in
-    `address_header` who the client is: the last address in it that is not one of them; () leaves the peer's address.
+    `address_header` who the client is: the last address in it that is not one of them, the first where all are; ()
+    leaves the peer's address.
     `append` puts the peer behind X-Forwarded-For instead of replacing it.
     """
 

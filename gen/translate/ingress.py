@@ -240,11 +240,12 @@ class _Checking:
             self._checked(values.host, host, f"{field}.hosts[{index}]") for index, host in enumerate(entry.hosts or ())
         )
         secret = self._checked(values.name, entry.secret_name, f"{field}.secretName") if entry.secret_name else ""
-        claimed = {*rules, *map(parent, rules)}
+        more = (*self._effects.aliases, *(www_of(host) for host in rules if self._effects.www))
+        claimed = {*rules, *map(parent, rules), *more, *map(parent, more)}
         foreign = [host for host in hosts if host not in claimed]
         if foreign:
-            more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-            message = f"no rule of this Ingress is for {foreign[0]}{more}, so the certificate is not used for it"
+            others = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+            message = f"no rule of this Ingress is for {foreign[0]}{others}, so the certificate is not used for it"
             self._say(f"{field}.hosts", "TLSHostNotOwned", message)
         return TlsClaim(hosts, f"{self._namespace}/{secret}" if secret else "", self._source.at(field))
 
@@ -261,6 +262,11 @@ class _Checking:
 
     def _say(self, field: str, code: str, message: str, severity: Severity = "error") -> None:
         self._issues.append(Issue(self._source.at(field), code, message, severity))
+
+
+def www_of(host: str) -> str:
+    """The name with `www.`, or without it where it has it."""
+    return host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
 
 
 def parent(host: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from gen.ir import Host, Issue, Match, Route
 from gen.translate.claims import claims_by, primary
 from gen.translate.hosttls import certificate_for
-from gen.translate.ingress import Claim
+from gen.translate.ingress import Claim, www_of
 from gen.translate.settings import Profile
 from gen.translate.units import UnitReader
 
@@ -58,7 +58,7 @@ def www(read: UnitReader, rules: Profile, name: str) -> Host | None:
     """The host that only redirects to the one with or without `www.`, where an Ingress of that one wants it."""
     if not name or name.startswith("*."):
         return None
-    other = name.removeprefix("www.") if name.startswith("www.") else f"www.{name}"
+    other = www_of(name)
     asking = [claim for claim in _owners(read, rules, other) if claim.effects.www]
     if not asking or not asking[0].effects.www:
         return None

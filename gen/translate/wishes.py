@@ -89,9 +89,9 @@ class _Granting:
     def _password_file(self, wish: PasswordFile) -> None:
         namespace, name = self._place(wish.secret)
         secret = self._secret(namespace, name)
+        if not wish.is_map and "auth" not in {*(secret.data or {}), *(secret.string_data or {})}:
+            raise BadValue("AuthFileInvalid", f"Secret {namespace}/{name} has no key auth")
         users = _users(secret) if wish.is_map else self._lines(wish, secret_value(secret, "auth"))
-        if not users:
-            raise BadValue("AuthFileInvalid", f"Secret {namespace}/{name} has no users")
         self.policy["auth_basic"] = BasicAuth(wish.realm, tuple(sorted(users.items())), wish.scheme)
 
     def _auth_headers(self, wish: AuthHeaders) -> None:
