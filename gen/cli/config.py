@@ -1,47 +1,57 @@
-"""The configuration file: the values of shared flags, by their long names, in YAML."""
+"""`gen config print`: the keys of the global ConfigMap with their effective values."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from pathlib import Path
+import click
 
-from gen.errors import UsageError
+from gen.cli.flags import Flags
+from gen.cli.options import INPUT, MEANING, Command, Own
+from gen.cli.routes import table
+from gen.report.text import printable
 
-Value = str | tuple[str, ...]
-
-
-def file_values(path: str, known: Collection[str], lists: Collection[str]) -> Mapping[str, Value]:
-    """The values of a configuration file by flag, as they would stand on a command line.
-
-    Shape: `known` are all names that may occur, `lists` those that may have several values.
-    Raises: UsageError with the file, and the line or the key at fault.
-    """
-    import yaml
-
-    try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else path
-        raise UsageError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}") from error
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise UsageError(f"{path}: expected a mapping of flags to values")
-    for key in loaded:
-        if key not in known:
-            raise UsageError(f"{path}: there is no flag {key!r} that may stand in a file")
-    return {key: spell(path, key, value, many=key in lists) for key, value in loaded.items() if value is not None}
+HEADER = ("KEY", "FROM", "VALUE")
+SCHEMA_VERSION = 1
 
 
-def spell(path: str, key: str, value: object, *, many: bool) -> Value:
-    """A value as text, or as several texts.  Raises UsageError for anything that is neither scalar nor list."""
-    if isinstance(value, bool):
-        value = str(value).lower()
-    if isinstance(value, str | int):
-        return (str(value),) if many else str(value)
-    if many and isinstance(value, list) and all(isinstance(item, str | int) for item in value):
-        return tuple(str(item) for item in value)
-    raise UsageError(f"{path}: {key}: expected {'a list of words' if many else 'one value'}")
+def print_config(flags: Flags) -> int:
+    """Print what each key of the global ConfigMap is worth, and where that comes from."""
+    import msgspec
+
+    from gen.offline.settings import settings_table
+
+    rows = settings_table(configmap_data(flags), profile=flags.profile, configmap=flags.configmap)
+    if flags.output == "json":
+        document = {"schemaVersion": SCHEMA_VERSION, "settings": rows}
+        click.echo(msgspec.json.format(msgspec.json.encode(document)))
+    else:
+        click.echo(table([HEADER, *((row.key, row.origin, printable(row.value) or "-") for row in rows)]))
+    return 0
+
+
+def configmap_data(flags: Flags) -> dict[str, str] | None:
+    """The data of the ConfigMap that --configmap names, where it is in the input.  Raises UsageError, InputError."""
+    from gen.cli.load import read_manifests, tell
+    from gen.cli.settings import qualified
+    from gen.k8s import ConfigMap, Ref
+
+    namespace, _, name = qualified("--configmap", flags.configmap).partition("/")
+    if not flags.filename or not name:
+        return None
+    manifests = read_manifests(flags)
+    tell(manifests.issues, manifests.locate)
+    found = manifests.objects.get(Ref("ConfigMap", namespace, name))
+    return dict(found.data or {}) if isinstance(found, ConfigMap) else None
+
+
+COMMAND = click.Group("config", help="What holds for the whole proxy.")
+COMMAND.add_command(
+    Command(
+        "print",
+        print_config,
+        [
+            Own("-o", "--output", type=click.Choice(["table", "json"]), help="How the settings are printed."),
+            *INPUT,
+            *MEANING,
+        ],
+    )
+)

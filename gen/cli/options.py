@@ -93,7 +93,7 @@ def read_config(ctx: click.Context, _param: click.Parameter, path: str | None) -
     """Make a configuration file the source of defaults.  Raises UsageError."""
     if path is None:
         return
-    from gen.cli.config import file_values
+    from gen.cli.config_file import file_values
 
     lists = {key for key, flag in SHARED.items() if flag.multiple}
     ctx.default_map = {str(SHARED[key].name): value for key, value in file_values(path, SHARED, lists).items()}
