@@ -215,7 +215,7 @@ def size(text: str) -> int:
 
 
 def switch(text: str) -> bool:
-    """on or off.  Raises: BadValue (AnnotationInvalid)."""
+    """The words on and off.  Raises: BadValue (AnnotationInvalid)."""
     return one_of("off", "on")(text) == "on"
 
 

@@ -114,14 +114,13 @@ def ingress(settings: Settings, read: UnitReader, full_name: str) -> Result[Clai
     effects = ingress_nginx.read(item.metadata.annotations, source, ground, grounding.without)
     if effects.wishes and not effects.is_rejected:
         effects = grant(effects, read, source, ground)
-    issues = [*class_issues(read, item), *effects.issues]
-    checking = _Checking(settings, item, source, issues, effects, ground)
+    checking = _Checking(settings, item, source, effects, ground)
     try:
         claim = None if effects.is_rejected else checking.claim()
     except _Rejected as rejected:
         claim = None
-        issues.append(rejected.issue)
-    return Result(claim, tuple(issues))
+        checking.issues.append(rejected.issue)
+    return Result(claim, (*class_issues(read, item), *effects.issues, *checking.issues))
 
 
 class _Rejected(Exception):
@@ -135,22 +134,14 @@ class _Rejected(Exception):
 class _Checking:
     """One Ingress while it is being checked."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        item: Ingress,
-        source: Source,
-        issues: list[Issue],
-        effects: Effects,
-        ground: Ground,
-    ) -> None:
+    def __init__(self, settings: Settings, item: Ingress, source: Source, effects: Effects, ground: Ground) -> None:
         self._settings = settings
         self._effects = effects
         self._ground = ground
         self._item = item
         self._source = source
         self._namespace = source.namespace
-        self._issues = issues
+        self.issues: list[Issue] = []
 
     def claim(self) -> Claim:
         spec = self._item.spec
@@ -197,10 +188,9 @@ class _Checking:
 
     def _text(self, kind: MatchKind, text: str, field: str) -> tuple[MatchKind, str]:
         """The path, decoded, or as a regex where the Ingress has regexes."""
-        has_regexes = self._effects.uses_regex or self._effects.policy.rewrite is not None
-        if has_regexes and text != "/":
-            if self._effects.uses_regex or (text,) != self._effects.policy.rewrite:
-                return "regex", self._checked(path_regex, text, field)
+        is_rewritten = self._effects.policy.rewrite not in {None, (text,)}
+        if text != "/" and (self._effects.uses_regex or is_rewritten):
+            return "regex", self._checked(path_regex, text, field)
         found = text if text == "/" else self._checked(values.path, text, field)
         if kind == "prefix" and not self._settings.rules.keeps_trailing_slash:
             found = found.rstrip("/") or "/"
@@ -261,7 +251,7 @@ class _Checking:
         raise _Rejected(self._source.at(field), code, message)
 
     def _say(self, field: str, code: str, message: str, severity: Severity = "error") -> None:
-        self._issues.append(Issue(self._source.at(field), code, message, severity))
+        self.issues.append(Issue(self._source.at(field), code, message, severity))
 
 
 def www_of(host: str) -> str:

@@ -72,7 +72,10 @@ def parse(chain: bytes, key: bytes) -> Pair:
 
 @lru_cache(maxsize=1024)
 def authorities(text: bytes) -> bytes:
-    """The certificates of a CA bundle as canonical PEM.  Raises: BadValue (CertMissing, CertParse, CertChainTooLong)."""
+    """The certificates of a CA bundle as canonical PEM.
+
+    Raises: BadValue (CertMissing, CertParse, CertChainTooLong).
+    """
     return b"".join(found.public_bytes(Encoding.PEM) for found in _certificates(text, "ca.crt", MAX_AUTHORITIES))
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from gen.dialects.ingress_nginx.configmap import effective
 from gen.ir import (
     CATCH_ALL,
     Certificate,
@@ -25,7 +26,6 @@ from gen.ir import (
     Upstream,
 )
 from gen.policy import certificates_of, upstreams_of
-from gen.dialects.ingress_nginx.configmap import effective
 from gen.store import IndexName, Key, Lookup, Store
 from gen.translate import selector
 from gen.translate.certificate import certificate

@@ -104,7 +104,7 @@ class _Reading:
                     self._say(given, "AnnotationUnsupported", f"{row.name} has no effect: {row.unsupported}")
                 found[row.name] = value
             elif row.bad_value == "close" and row.fills != "waf" and self._ground.is_strict:
-                raise BadValue("AnnotationInvalid", f"{row.name} is empty")
+                self._blame(row, given, BadValue("AnnotationInvalid", f"{row.name} is empty"))
         except BadValue as fault:
             self._blame(row, given, fault)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from gen.dialects import values
-from gen.dialects.annotation import Annotation, Family, Outcome, Values
+from gen.dialects.annotation import Annotation, Family, Outcome, Risk, Values
 from gen.policy import Affinity
 
+_domain = values.matching(r"\.?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", "a domain")
 _seconds = partial(values.natural, least=-(2**31), most=2**31)
 
 
@@ -30,8 +31,8 @@ def _build(found: Values) -> Outcome:
     return Outcome({"affinity": affinity})
 
 
-def _row(name: str, parse: values.Parser, risk: str, doc: str, default: str = "") -> Annotation:
-    return Annotation(name, parse, "upstream", "low" if risk == "low" else "medium", "affinity", doc, default)
+def _row(name: str, parse: values.Parser, risk: Risk, doc: str, default: str = "") -> Annotation:
+    return Annotation(name, parse, "upstream", risk, "affinity", doc, default)
 
 
 FAMILY = Family(
@@ -44,8 +45,7 @@ FAMILY = Family(
              "The name of the cookie.", "INGRESSCOOKIE"),
         _row("session-cookie-path", values.matching(r"/[A-Za-z0-9._~/:?&=-]{0,1023}", "a path"), "medium",
              "The path of the cookie; needed where paths are regexes.", "the path of the route"),
-        _row("session-cookie-domain", values.matching(r"\.?[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", "a domain"),
-             "medium", "The domain of the cookie."),
+        _row("session-cookie-domain", _domain, "medium", "The domain of the cookie."),
         _row("session-cookie-secure", values.boolean, "low", "true: always Secure; else on HTTPS.", "false"),
         _row("session-cookie-samesite", values.one_of("None", "Lax", "Strict"), "low", "SameSite of the cookie."),
         _row("session-cookie-conditional-samesite-none", values.boolean, "low",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gen.dialects import values
-from gen.dialects.annotation import Annotation, Family, Outcome, Values
+from gen.dialects.annotation import Annotation, Family, Outcome, Risk, Values
 from gen.dialects.regex import regex
 from gen.dialects.wishes import CanaryRule
 from gen.errors import BadValue
@@ -34,14 +34,15 @@ def _build(found: Values) -> Outcome:
     return Outcome(effects={"canary": rule})
 
 
-def _row(name: str, parse: values.Parser, risk: str, doc: str, default: str = "") -> Annotation:
-    return Annotation(name, parse, "upstream", "low" if risk == "low" else "medium", "canary", doc, default)
+def _row(name: str, parse: values.Parser, risk: Risk, doc: str, default: str = "") -> Annotation:
+    return Annotation(name, parse, "upstream", risk, "canary", doc, default)
 
 
 FAMILY = Family(
     (
-        _row("canary", values.boolean, "low", "The Ingress is a canary: some requests of the routes with the same host, "
-             "path and type, and of the routes to the same upstream on that host, go to its upstreams.", "false"),
+        _row("canary", values.boolean, "low",
+             "The Ingress is a canary: some requests of the routes with the same host, path and type, "
+             "and of the routes to the same upstream on that host, go to its upstreams.", "false"),
         _row("canary-by-header", values.header_name, "medium",
              "A header: `always` leads to the canary, `never` to the main upstream."),
         _row("canary-by-header-value", _word, "medium", "The value of the header that leads to the canary instead."),

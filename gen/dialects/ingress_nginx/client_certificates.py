@@ -22,9 +22,9 @@ def _secret(text: str) -> str:
 
 
 def _match(text: str) -> str:
+    if not text.startswith("CN=") or set(text) & set("\"';`#"):
+        raise BadValue("AnnotationInvalid", f"{values.shown(text)} does not begin with CN=, or has quotes, ; or #")
     try:
-        if not text.startswith("CN=") or set(text) & set("\"';`#"):
-            raise BadValue("RegexInvalid", "it does not begin with CN=, or has quotes, ; or #")
         return regex(text, blanks=True)
     except BadValue as fault:
         raise BadValue("AnnotationInvalid", f"{values.shown(text)} is not CN= and a regex: {fault}") from fault
@@ -49,22 +49,23 @@ def _build(found: Values) -> Outcome:
 
 
 def _row(
-    name: str, parse: values.Parser, risk: Risk, doc: str, default: str = "", mode: BadValueMode = "close"
+    name: str, parse: values.Parser, risk: Risk, doc: str, default: str = "", *, mode: BadValueMode = "close"
 ) -> Annotation:
     return Annotation(name, parse, "host", risk, "client_certificate", doc, default, mode)
 
 
 FAMILY = Family(
     (
-        _row("auth-tls-secret", _secret, "medium", "The Secret, `namespace/name`, with ca.crt and perhaps ca.crl; the oldest "
-             "Ingress of the host counts. A host whose Secret cannot be used answers 403.", mode="reject"),
+        _row("auth-tls-secret", _secret, "medium",
+             "The Secret, `namespace/name`, with ca.crt and perhaps ca.crl; the oldest Ingress of the host "
+             "counts. A host whose Secret cannot be used answers 403.", mode="reject"),
         _row("auth-tls-verify-client", values.one_of(*_MODES), "low",
              "on: a valid certificate is needed, else 400; optional: one that is shown must be valid; optional_no_ca: "
              "it is only passed on; off.", "on"),
         _row("auth-tls-verify-depth", partial(values.natural, most=100), "low", "The longest chain.", "1"),
         _row("auth-tls-error-page", _url, "high", "A URL for a redirect instead of the 400.", mode="reject"),
         _row("auth-tls-pass-certificate-to-upstream", values.boolean, "low",
-             "The certificate goes to the upstream as ssl-client-cert, URL-encoded.", "false", "reject"),
+             "The certificate goes to the upstream as ssl-client-cert, URL-encoded.", "false", mode="reject"),
         _row("auth-tls-match-cn", _match, "high", "`CN=` and a regex that is searched in the subject, else 403.",
              mode="reject"),
     ),

@@ -103,6 +103,7 @@ def _signin(text: str) -> str:
 
 
 _flag, _natural, _list = values.boolean, values.natural, values.words
+_failure = partial(_natural, least=400, most=599)
 _reference = _optional(values.reference)
 _levels = values.one_of("Low", "Medium", "High", "Critical")
 _parameter = values.matching(r"[A-Za-z0-9._~-]{1,64}", "the name of a parameter")
@@ -171,8 +172,8 @@ SETTINGS = (
     Setting("keep-alive-requests", partial(_natural, least=1), "1000", "Requests over one connection of a client."),
     Setting("limit-rate", _natural, "0", "KB a second of one answer."),
     Setting("limit-rate-after", _natural, "0", "KB of an answer at full speed."),
-    Setting("limit-req-status-code", partial(_natural, least=400, most=599), "503", "The status beyond limit-rps and -rpm."),
-    Setting("limit-conn-status-code", partial(_natural, least=400, most=599), "503", "The status beyond limit-connections."),
+    Setting("limit-req-status-code", _failure, "503", "The status beyond limit-rps and limit-rpm."),
+    Setting("limit-conn-status-code", _failure, "503", "The status beyond limit-connections."),
     Setting("use-http2", _flag, "true", "HTTP/2 for clients."),
     Setting("http2-max-concurrent-streams", partial(_natural, least=1), "128", "Streams of one connection."),
     Setting("upstream-keepalive-connections", _natural, "320", "Idle connections to upstreams."),

@@ -31,8 +31,8 @@ FAMILY = Family(
     (
         Annotation("default-backend", values.matching(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", "the name of a Service"),
                    "route", "low", "fallback",
-                   "A Service of the namespace, its first port: it answers while the upstream has no endpoints, and for "
-                   "custom-http-errors.", "", "reject"),
+                   "A Service of the namespace, its first port: it answers while the upstream has no endpoints, and "
+                   "for custom-http-errors.", "", "reject"),
         Annotation("custom-http-errors", _statuses, "route", "low", "error_pages",
                    "Statuses whose answers the default backend replaces.", "the ConfigMap's custom-http-errors",
                    "reject"),

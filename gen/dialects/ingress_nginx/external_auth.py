@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from gen.dialects import values
-from gen.dialects.annotation import Annotation, Closing, Family, Outcome, Values
+from gen.dialects.annotation import Annotation, BadValueMode, Closing, Family, Outcome, Risk, Values
 from gen.dialects.target import Target, signin_url, target
 from gen.dialects.text import text as text_of
 from gen.dialects.wishes import AuthHeaders
@@ -106,11 +106,10 @@ def _refuse_own_addresses(found: Values, url: Target) -> None:
             raise Closing(fault.code, str(fault)) from fault
 
 
-def _row(name: str, parse: values.Parser, risk: str, doc: str, default: str = "", mode: str = "close") -> Annotation:
-    return Annotation(
-        name, parse, "route", "low" if risk == "low" else "high" if risk == "high" else "medium", "auth_external",
-        doc, default, "reject" if mode == "reject" else "close",
-    )  # fmt: skip
+def _row(
+    name: str, parse: values.Parser, risk: Risk, doc: str, default: str = "", *, mode: BadValueMode = "close"
+) -> Annotation:
+    return Annotation(name, parse, "route", risk, "auth_external", doc, default, mode)
 
 
 def _signin(text: str) -> str:
@@ -122,8 +121,9 @@ _parameter = values.matching(r"[A-Za-z0-9._~-]{1,64}", "the name of a parameter"
 
 FAMILY = Family(
     (
-        _row("auth-url", target, "high", "Asked before each request: 2xx passes it, 401 and 403 are the answer, anything "
-             "else is 500.", mode="reject"),
+        _row("auth-url", target, "high",
+             "Asked before each request: 2xx passes it, 401 and 403 are the answer, anything else is 500.",
+             mode="reject"),
         _row("auth-method", _method, "low", "The method of the sub-request.", "GET"),
         _row("auth-signin", _signin, "high", "Where a 401 is redirected to, with the URL of the request in `rd`."),
         _row("auth-signin-redirect-param", _parameter, "medium", "The parameter for that URL.", "rd"),

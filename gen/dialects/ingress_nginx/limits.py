@@ -33,7 +33,7 @@ def _build(found: Values) -> Outcome:
 
 
 def _row(
-    name: str, parse: values.Parser, fills: str, doc: str, default: str = "0", mode: BadValueMode = "reject"
+    name: str, parse: values.Parser, fills: str, doc: str, default: str = "0", *, mode: BadValueMode = "reject"
 ) -> Annotation:
     return Annotation(name, parse, "route", "low", fills, doc, default, mode)
 
@@ -43,14 +43,14 @@ FAMILY = Family(
         _row("limit-rps", _number, "rate_limits", "Requests a second from one client; beyond, 503."),
         _row("limit-rpm", _number, "rate_limits", "Requests a minute from one client; beyond, 503."),
         _row("limit-burst-multiplier", partial(values.natural, least=1, most=10_000), "rate_limits",
-             "So many times the limit may come at once.", "5", "ignore"),
+             "So many times the limit may come at once.", "5", mode="ignore"),
         _row("limit-connections", _number, "connection_limit", "Requests at a time from one client; beyond, 503."),
         Annotation("limit-allowlist", values.networks, "route", "low", "rate_limits", "Networks without limits.", "",
                    "reject", ("limit-whitelist",)),
         _row("limit-rate", _number, "bandwidth", "KB a second of one response.", "the ConfigMap's limit-rate",
-             "ignore"),
+             mode="ignore"),
         _row("limit-rate-after", _number, "bandwidth", "KB of a response at full speed.",
-             "the ConfigMap's limit-rate-after", "ignore"),
+             "the ConfigMap's limit-rate-after", mode="ignore"),
     ),
     _build,
     always=True,

@@ -23,9 +23,8 @@ def _build(found: Values) -> Outcome:
         return Outcome()
     if url.is_address:
         values.address(url.name, allow_loopback=found.allow_loopback)
-    mirror = Mirror(
-        url.upstream, (found.get("mirror-host", url.host),), _path(url.path), url.tls, found.get("mirror-request-body", True)
-    )  # fmt: skip
+    host, has_body = found.get("mirror-host", url.host), found.get("mirror-request-body", True)
+    mirror = Mirror(url.upstream, (host,), _path(url.path), url.tls, has_body)
     return Outcome({"mirror": mirror})
 
 

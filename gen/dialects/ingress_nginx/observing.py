@@ -22,11 +22,9 @@ def _build(found: Values) -> Outcome:
     policy: dict[str, object] = {}
     if found.get("enable-access-log") is False:
         policy["access_log"] = False
-    if found.get("enable-modsecurity") or (found.get("enable-owasp-core-rules") and found.has(("enable-modsecurity",))):
-        core_rules = found.get("enable-owasp-core-rules", False)
+    core_rules = found.get("enable-owasp-core-rules", False)
+    if core_rules or found.get("enable-modsecurity"):
         policy["waf"] = Waf(core_rules, found.get("modsecurity-transaction-id", ()))
-    elif found.get("enable-owasp-core-rules"):
-        policy["waf"] = Waf(core_rules=True)
     tracing = Tracing(
         found.get("enable-opentelemetry"),
         found.get("opentelemetry-trust-incoming-span"),
@@ -46,8 +44,8 @@ FAMILY = Family(
         Annotation("enable-opentelemetry", values.boolean, "route", "low", "tracing", "Whether requests are traced."),
         Annotation("opentelemetry-trust-incoming-span", values.boolean, "route", "low", "tracing",
                    "Whether a trace of the client goes on."),
-        Annotation("opentelemetry-operation-name", values.matching(r"[A-Za-z0-9_-]{1,256}", "a name"), "route", "medium",
-                   "tracing", "The name of the span.", bad_value="reject"),
+        Annotation("opentelemetry-operation-name", values.matching(r"[A-Za-z0-9_-]{1,256}", "a name"), "route",
+                   "medium", "tracing", "The name of the span.", bad_value="reject"),
         Annotation("enable-modsecurity", values.boolean, "route", "low", "waf",
                    "ModSecurity with the recommended rules.", "false", "close"),
         Annotation("enable-owasp-core-rules", values.boolean, "route", "low", "waf", "OWASP's core rules, too.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from gen.dialects import values
-from gen.dialects.annotation import Annotation, Closing, Family, Outcome, Risk, Values
+from gen.dialects.annotation import Annotation, BadValueMode, Closing, Family, Outcome, Risk, Values
 from gen.dialects.wishes import FastCgiParams, UpstreamCertificate, Wish
 from gen.errors import BadValue
 from gen.policy import FastCgi, UpstreamTls
@@ -73,8 +73,9 @@ def _fastcgi(found: Values, protocol: str | None, policy: dict[str, object]) -> 
     return (FastCgiParams(configmap, fastcgi),) if configmap else ()
 
 
-def _row(name: str, parse: values.Parser, risk: Risk, doc: str, default: str = "", mode: str = "") -> Annotation:
-    return Annotation(name, parse, "route", risk, "upstream_tls", doc, default, "reject" if mode else "close")
+def _row(name: str, parse: values.Parser, risk: Risk, doc: str, default: str = "") -> Annotation:
+    mode: BadValueMode = "reject" if name == "proxy-ssl-secret" else "close"
+    return Annotation(name, parse, "route", risk, "upstream_tls", doc, default, mode)
 
 
 FAMILY = Family(
@@ -86,8 +87,7 @@ FAMILY = Family(
         Annotation("fastcgi-params-configmap", values.reference, "route", "medium", "fastcgi",
                    "A ConfigMap with parameters.", bad_value="reject"),
         _row("proxy-ssl-secret", values.reference, "medium",
-             "The Secret with the CA of the upstream, and perhaps a certificate for us; the others need it.", "",
-             "reject"),
+             "The Secret with the CA of the upstream, and perhaps a certificate for us; the others need it."),
         _row("proxy-ssl-verify", values.switch, "low", "Whether the upstream's certificate is verified.", "off"),
         _row("proxy-ssl-verify-depth", partial(values.natural, most=100), "low", "The longest chain.", "1"),
         _row("proxy-ssl-name", values.matching(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", "a name"), "high",

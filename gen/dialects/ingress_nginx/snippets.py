@@ -10,16 +10,15 @@ from gen.dialects.annotation import Annotation, Family, Outcome, Scope, Values
 from gen.errors import BadValue
 from gen.policy import Directive
 
-ALLOWED = frozenset(
-    """
+_ALLOWED = """
     add_header add_trailer allow charset client_body_timeout client_max_body_size default_type deny etag expires gzip
     gzip_comp_level gzip_min_length gzip_types if keepalive_timeout limit_rate limit_rate_after more_clear_headers
     more_clear_input_headers more_set_headers more_set_input_headers override_charset proxy_buffering
     proxy_connect_timeout proxy_hide_header proxy_http_version proxy_ignore_headers proxy_pass_header proxy_read_timeout
     proxy_request_buffering proxy_send_timeout proxy_set_header return rewrite satisfy send_timeout set sub_filter
     sub_filter_last_modified sub_filter_once sub_filter_types
-    """.split()
-)
+"""
+ALLOWED = frozenset(_ALLOWED.split())
 """Directives that touch neither files nor code nor other hosts."""
 
 _BLOCKS = frozenset(("if",))
@@ -64,18 +63,18 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 def _block(tokens: Iterator[tuple[str, str]], depth: int) -> tuple[Directive, ...]:
     found: list[Directive] = []
     words: list[str] = []
-    for kind, token in tokens:
+    for kind, piece in tokens:
         if kind == "word":
-            words.append(token)
-        elif token == ";" and words:
+            words.append(piece)
+        elif piece == ";" and words:
             found.append(_directive(words, None))
             words = []
-        elif token == "{" and words and depth < _DEPTH:
+        elif piece == "{" and words and depth < _DEPTH:
             found.append(_directive(words, _block(tokens, depth + 1)))
             words = []
-        elif not words and ((token == "}" and depth) or (kind == "end" and not depth)):
+        elif not words and ((piece == "}" and depth) or (kind == "end" and not depth)):
             return tuple(found)
-        elif token != ";":
+        elif piece != ";":
             raise _denied("its braces or semicolons do not match")
     raise _denied("it ends within a block")
 

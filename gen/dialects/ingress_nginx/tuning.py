@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gen.dialects import values
-from gen.dialects.annotation import Annotation, Family, Outcome, Risk, Values
+from gen.dialects.annotation import Annotation, BadValueMode, Family, Outcome, Risk, Values
 from gen.errors import BadValue
 from gen.policy import Buffering, Retries, Timeouts
 
@@ -54,9 +54,10 @@ def _build(found: Values) -> Outcome:
     return Outcome(policy)
 
 
-def _row(name: str, parse: values.Parser, fills: str, doc: str, risk: Risk = "low", mode: str = "") -> Annotation:
+def _row(name: str, parse: values.Parser, fills: str, doc: str, risk: Risk = "low") -> Annotation:
     default = f"the ConfigMap's {name}"
-    return Annotation(name, parse, "route", risk, fills, doc, default, "reject" if mode == "reject" else "ignore")
+    mode: BadValueMode = "reject" if name == "client-body-buffer-size" else "ignore"
+    return Annotation(name, parse, "route", risk, fills, doc, default, mode)
 
 
 FAMILY = Family(
@@ -66,13 +67,15 @@ FAMILY = Family(
         _row("proxy-read-timeout", values.seconds, "timeouts", "Seconds between two reads from the upstream."),
         _row("proxy-next-upstream", conditions, "retries", "When the next endpoint is tried: " + " ".join(CONDITIONS) +
              ".", "medium"),
-        _row("proxy-next-upstream-tries", partial(values.natural, most=1000), "retries", "Tries in all; 0 is no limit."),
+        _row("proxy-next-upstream-tries", partial(values.natural, most=1000), "retries",
+             "Tries in all; 0 is no limit."),
         _row("proxy-next-upstream-timeout", partial(values.natural, most=1_000_000), "retries",
              "Seconds for all tries; 0 is no limit."),
         _row("proxy-body-size", values.size, "body_limit", "The largest request body; beyond, 413. 0 is no limit.",
              "medium"),
-        _row("client-body-buffer-size", values.size, "buffering", "Memory for a request body.", "medium", "reject"),
-        _row("proxy-request-buffering", values.switch, "buffering", "Whether request bodies are read before they go on."),
+        _row("client-body-buffer-size", values.size, "buffering", "Memory for a request body.", "medium"),
+        _row("proxy-request-buffering", values.switch, "buffering",
+             "Whether request bodies are read before they go on."),
         _row("proxy-buffering", values.switch, "buffering", "Whether answers are held back."),
         _row("proxy-buffers-number", partial(values.natural, least=1, most=1024), "buffering",
              "Buffers for an answer."),
