@@ -23,19 +23,21 @@ _NAMES: Mapping[str, str] = {name: name for name in VARIABLES} | {
 _KINDS = (("http_", "header"), ("cookie_", "cookie"), ("arg_", "query"))
 OF_THE_ROUTE = frozenset(("namespace", "ingress_name", "service_name", "service_port"))
 """Variables that translation itself fills in."""
+_BRACES = frozenset("{}")
 _PIECE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))|([^$]+)|(\$)")
 
 
-def text(given: str, *, captures: bool = False, of_the_route: bool = False) -> Text:
+def text(given: str, *, captures: bool = False, of_the_route: bool = False, braces: bool = False) -> Text:
     """Literal pieces and variables.
 
-    Shape: `captures` allows `$1` to `$9`; `of_the_route` the variables that translation fills in.
-    Raises: BadValue (AnnotationInvalid) for a variable that gen does not know, and a lone `$`.
+    Shape: `captures` allows `$1` to `$9`; `of_the_route` the variables that translation fills in; `braces` those that
+    belong to no variable.
+    Raises: BadValue (AnnotationInvalid) for a variable that gen does not know, a lone `$` and lone braces.
     """
     pieces: list[str | Variable] = []
     for braced, bare, plain, lone in _PIECE.findall(given):
-        if lone:
-            raise BadValue("AnnotationInvalid", f"{shown(given)} has a $ that begins no variable")
+        if lone or (not braces and not _BRACES.isdisjoint(plain)):
+            raise BadValue("AnnotationInvalid", f"{shown(given)} has a $ that begins no variable, or lone braces")
         if plain:
             pieces.append(plain)
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -16,40 +18,46 @@ from gen.translate.ground import Grounding
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
 
+T = TypeVar("T")
+
 
 def options(settings: Settings, read: UnitReader) -> Result[Options]:
     """What holds for the whole proxy."""
     grounding: Grounding = read.unit("ground", "").value
     fields = dict(fields_of(grounding.settings))
     issues: list[Issue] = []
+    headers = _Headers(settings, read, issues)
     if configmap := grounding.settings["add-headers"].value:
-        fields["response_headers"] = (
-            tuple((name, text) for name, text in _headers(read, settings, configmap, issues).items()) or None
-        )
+        fields["response_headers"] = headers.of(configmap, str) or None
     if configmap := grounding.settings["proxy-set-headers"].value:
-        found = _headers(read, settings, configmap, issues)
-        fields["request_headers"] = tuple((name, text_of(text)) for name, text in found.items()) or None
+        fields["request_headers"] = headers.of(configmap, partial(text_of, braces=True)) or None
     fields["default_certificate"], faults = _default_certificate(settings, read)
     return Result(msgspec.structs.replace(settings.options, **fields), (*issues, *faults))
 
 
-def _headers(read: UnitReader, settings: Settings, configmap: str, issues: list[Issue]) -> Mapping[str, str]:
-    """The headers of a ConfigMap that can be used; the others are told."""
-    namespace, _, name = configmap.rpartition("/")
-    namespace = namespace or settings.configmap.partition("/")[0]
-    source = Source("ConfigMap", namespace, name)
-    item = read.get(ConfigMap, namespace, name)
-    if item is None:
-        issues.append(Issue(source, "ConfigMapNotFound", "the ConfigMap with headers was not found", "warning"))
-    found: dict[str, str] = {}
-    for key, text in sorted(((item.data if item else None) or {}).items()):
-        try:
-            found[values.header_name(key)] = values.header_value(text.strip())
-            text_of(text)
-        except BadValue as fault:
-            found.pop(key, None)
-            issues.append(Issue(source.at(f"data[{key}]"), "ConfigInvalid", str(fault), "warning"))
-    return found
+class _Headers:
+    """The headers of ConfigMaps; those that cannot be used are told."""
+
+    def __init__(self, settings: Settings, read: UnitReader, issues: list[Issue]) -> None:
+        self._own_namespace = settings.configmap.partition("/")[0]
+        self._read = read
+        self._issues = issues
+
+    def of(self, configmap: str, parse: Callable[[str], T]) -> tuple[tuple[str, T], ...]:
+        """The names and values in a ConfigMap."""
+        namespace, _, name = configmap.rpartition("/")
+        source = Source("ConfigMap", namespace or self._own_namespace, name)
+        item = self._read.get(ConfigMap, source.namespace, name)
+        if item is None:
+            message = "the ConfigMap with headers was not found"
+            self._issues.append(Issue(source, "ConfigMapNotFound", message, "warning"))
+        found: list[tuple[str, T]] = []
+        for key, text in sorted(((item.data if item else None) or {}).items()):
+            try:
+                found.append((values.header_name(key), parse(values.header_value(text.strip()))))
+            except BadValue as fault:
+                self._issues.append(Issue(source.at(f"data[{key}]"), "ConfigInvalid", str(fault), "warning"))
+        return tuple(found)
 
 
 def _default_certificate(settings: Settings, read: UnitReader) -> tuple[str, tuple[Issue, ...]]:

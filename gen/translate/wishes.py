@@ -96,7 +96,9 @@ class _Granting:
 
     def _auth_headers(self, wish: AuthHeaders) -> None:
         found = self._configmap(wish.configmap)
-        headers = tuple((values.header_name(key), text_of(values.header_value(text))) for key, text in found.items())
+        headers = tuple(
+            (values.header_name(key), text_of(values.header_value(text), braces=True)) for key, text in found.items()
+        )
         if wish.auth:
             all_headers = (*wish.auth.request_headers, *headers)
             self.policy["auth_external"] = msgspec.structs.replace(wish.auth, request_headers=all_headers)
