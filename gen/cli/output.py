@@ -38,14 +38,19 @@ def write_directory(directory: Path, bundle: Bundle) -> None:
     Raises: UsageError rather than touch a file that gen did not write.
     """
     before = files_before(directory)
-    foreign = [path for path in sorted(bundle.files) if path not in before and os.path.lexists(directory / path)]
+    strangers = bundle.files.keys() - before if before else ()  # a directory without a list was empty
+    foreign = [path for path in sorted(strangers) if os.path.lexists(directory / path)]
     if foreign:
         raise UsageError(f"{directory / foreign[0]} is not gen's: it is not overwritten")
     try:
         make_folders(directory, bundle.files)
         write_list(directory, before | bundle.files.keys())
         for path, content in bundle.files.items():
-            write_if_different(directory / path, content, SECRET_MODE if path in bundle.secrets else FILE_MODE)
+            mode = SECRET_MODE if path in bundle.secrets else FILE_MODE
+            if path in before:
+                write_if_different(directory / path, content, mode)
+            else:
+                write_file(directory / path, content, mode, sync=False)
         remove(directory, before - bundle.files.keys())
         write_list(directory, bundle.files.keys())
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ def run(flags: Flags) -> int:
         raise UsageError("there is nothing to watch: give -f DIR")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o027)
+    gc.enable()
     import asyncio
 
     from gen.cli.keep import keep
