@@ -118,8 +118,11 @@ class Server:
                 task.cancel()
             found = await asyncio.gather(listening, speaking, return_exceptions=True)
             await self._notify()
-        if isinstance(found[0], ValueError):
-            await stream.abort(grpc.StatusCode.INVALID_ARGUMENT, str(found[0]))
+        for result in found:
+            if isinstance(result, ValueError):
+                await stream.abort(grpc.StatusCode.INVALID_ARGUMENT, str(result))
+            if isinstance(result, Exception):
+                raise result
 
     async def _listen(self, conversation: Conversation, woken: asyncio.Event, requests: AsyncIterator[bytes]) -> None:
         async for data in requests:

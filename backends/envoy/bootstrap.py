@@ -22,12 +22,11 @@ def bootstrap(xds: str, admin: str) -> bytes:
     to serve only once it has been given listeners, and comes back to gen within half a second.
     """
     wait_for_ever = ADS | {"initial_fetch_timeout": "0s"}
-    keepalive = {"connection_keepalive": {"interval": "10s", "timeout": "5s"}}
     content = {
         "node": {"id": "gen", "cluster": "gen"},
         "admin": {"address": {"pipe": {"path": admin, "mode": 0o600}}},
         "layered_runtime": RUNTIME,
-        "stats_config": {"stats_tags": []},
+        "stats_flush_on_admin": True,
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "dynamic_resources": {
             "ads_config": {
@@ -55,7 +54,7 @@ def bootstrap(xds: str, admin: str) -> bytes:
                     "typed_extension_protocol_options": {
                         HTTP_OPTIONS: {
                             "@type": f"type.googleapis.com/{HTTP_OPTIONS}",
-                            "explicit_http_config": {"http2_protocol_options": keepalive},
+                            "explicit_http_config": {"http2_protocol_options": {}},
                         }
                     },
                     "load_assignment": {

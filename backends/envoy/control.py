@@ -70,18 +70,14 @@ class Control:
         """
         accepted, current = self.generations.accepted(), self.generations.current()
         bundle = await asyncio.to_thread(self.generations.load, accepted) if accepted else None
-        if current and current != accepted:  # a change was under way: routes may still need its clusters
-            await self._serve(await asyncio.to_thread(self.generations.load, current))
+        under_way = []  # routes may still need the clusters of a change that was not finished
+        if current and current != accepted:
+            under_way.append(await asyncio.to_thread(self.generations.load, current))
         if bundle:
             self.generations.publish(bundle.digest)
-        await self._serve(bundle)
-        if self.is_managed and not self._is_alive:
-            await self._adopt_or_start(bundle)
-        if bundle and self.is_managed:
-            try:
-                await self._settle(bundle, ADOPTION)
-            except Rejected as error:
-                raise ApplyError(f"Envoy refuses what it had accepted: {error}") from error
+        await self._serve(*under_way, *([bundle] if bundle else []))
+        if self.is_managed:
+            await self._revive(bundle)
         return bundle
 
     async def apply(self, plan: Plan) -> None:
@@ -94,7 +90,7 @@ class Control:
         if plan.reload and plan.old is not None and self._daemon:
             await self._stop(self._daemon)
         if not self._is_alive:
-            self._start(parts_of(plan.new).start)
+            await self._adopt_or_start(plan.new)
 
     async def confirm(self, plan: Plan) -> None:
         """Wait until every Envoy has acknowledged every resource, then accept the generation.
@@ -127,10 +123,10 @@ class Control:
 
     # ------------------------------------------------------------------ the xDS server
 
-    async def _serve(self, bundle: Bundle | None) -> None:
-        """Offer a bundle; without one, be there for an Envoy that comes back, and say nothing."""
+    async def _serve(self, *bundles: Bundle) -> None:
+        """Offer the last of some bundles; without any, be there for an Envoy that comes back, and say nothing."""
         server, encoding = await self._server()
-        if bundle:
+        for bundle in bundles:
             server.serve(await asyncio.to_thread(encoding.snapshot, bundle))
         if not self.is_managed:
             self._write_bootstrap()
@@ -181,16 +177,33 @@ class Control:
     def _is_alive(self) -> bool:
         return self._daemon is not None and self._daemon.is_alive
 
-    async def _adopt_or_start(self, bundle: Bundle | None) -> None:
-        """Take over an Envoy that a killed gen left behind, or start one with the bundle; without one there is none."""
+    async def _revive(self, bundle: Bundle | None) -> None:
+        """Have an Envoy with this bundle; one that was left behind and stays silent is replaced.  Raises ApplyError."""
+        is_new = not self._is_alive and await self._adopt_or_start(bundle)
+        if bundle is None:
+            return
+        try:
+            await self._settle(bundle, ADOPTION)
+        except Rejected as error:
+            raise ApplyError(f"Envoy refuses what it had accepted: {error}") from error
+        except NotConfirmed:
+            if is_new or self._daemon is None or self._is_connected:
+                raise
+            await self._stop(self._daemon)
+            self._start(parts_of(bundle).start)
+            await self._settle(bundle, ADOPTION)
+
+    async def _adopt_or_start(self, bundle: Bundle | None) -> bool:
+        """Take over an Envoy that a killed gen left behind, or start one for the bundle; gives whether it is new."""
         start = parts_of(bundle).start if bundle else None
         if found := Daemon.adopt(self.record):
             if start is None or self._is_as_wanted(found, start):
                 self._watch(found)
-                return
+                return False
             await self._stop(found)
         if start:
             self._start(start)
+        return True
 
     def _is_as_wanted(self, daemon: Daemon, start: Start) -> bool:
         """Whether a process was started as it would be now."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from backends.envoy import syntax
 from backends.envoy.routes import NAME
 from backends.envoy.syntax import Json
-from backends.envoy.text import Line, line, opened
+from backends.envoy.text import Line, block, line, listed
 from gen.errors import BadValue, Rejected
 from gen.ir import Certificate, Config, Host, Options, Source
 
@@ -41,22 +41,27 @@ ROUTER: Json = {
 
 def http(options: Options) -> list[Line]:
     """The listener for plain HTTP."""
-    chain = line({"name": "http", "filters": [connection_manager("http", options)]})
-    return opened(listener("http", options.http_port, options), "filter_chains", [[chain]], None)
+    chain = {"name": "http", "filters": [connection_manager("http", options)]}
+    return block(listener("http", options.http_port, options) | {"filter_chains": [chain]})
 
 
 def https(config: Config) -> list[Line]:
     """The listener for TLS.  Raises Rejected, with the object to blame, for names that Envoy cannot hold."""
     options, default = config.options, config.certificates[config.options.default_certificate]
     manager = connection_manager("https", options)
-    names = server_names(config)
-    chains = [[chain(config.certificates[certificate], manager, hosts)] for certificate, hosts in sorted(names.items())]
-    head = {
-        **listener("https", options.https_port, options),
-        "listener_filters": [TLS_INSPECTOR],
-        "default_filter_chain": {"name": "default", "filters": [manager], "transport_socket": tls(default)},
-    }
-    return opened(head, "filter_chains", chains, None)
+    head = listener("https", options.https_port, options) | {"listener_filters": [TLS_INSPECTOR]}
+    rest = {"name": "default", "filters": [manager], "transport_socket": tls(default)}
+    chains = [
+        [chain(config.certificates[certificate], manager, hosts)]
+        for certificate, hosts in sorted(server_names(config).items())
+    ]
+    return [
+        (line(head)[0][:-1] + b",", None),
+        (b'"default_filter_chain": ' + line(rest)[0] + b",", default.source),
+        (b'"filter_chains": [', None),
+        *listed(chains),
+        (b"]}", None),
+    ]
 
 
 def listener(name: str, port: int, options: Options) -> Json:

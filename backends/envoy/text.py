@@ -41,6 +41,11 @@ def line(value: Mapping[str, object], source: Source | None = None) -> Line:
     return msgspec.json.format(_encode(value), indent=0), source
 
 
+def block(value: Mapping[str, object]) -> list[Line]:
+    """A resource on many lines, for those that are there to be read."""
+    return [(text, None) for text in msgspec.json.format(_encode(value)).split(b"\n")]
+
+
 def opened(head: Mapping[str, object], key: str, items: Iterable[Iterable[Line]], source: Source | None) -> list[Line]:
     """A resource whose list `key` has its items on lines of their own."""
     beginning = line(head)[0][:-1] + (b", " if head else b"")

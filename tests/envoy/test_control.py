@@ -13,15 +13,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from backends.envoy import create
+from backends.envoy import admin, control, create
+from backends.envoy.validate import Excerpt
 from gen.backend import Bundle, Placement
 from gen.errors import ApplyError, NotConfirmed, Rejected, UsageError
-from gen.ir import Config, Match, Respond, Route
-from tests.envoy.configs import certificate, config, host, saying, source
+from gen.ir import Config, Respond
+from tests.envoy.configs import certificate, config, host, saying, source, to, upstream
 from tests.envoy.running import Running, wait
 from tests.live.client import Request
 from tests.live.echo import EchoNet
-from tests.live.net import HTTP_PORT
+from tests.live.net import HTTP_PORT, fresh_address
 
 
 def said(text: str, *more: str) -> Config:
@@ -98,9 +99,6 @@ def test_certificates_come_and_change(running: Running) -> None:
 
 
 def test_requests_under_way_end_before_envoy_does(running: Running, echo: EchoNet) -> None:
-    from tests.envoy.configs import to, upstream
-    from tests.live.net import fresh_address
-
     place = fresh_address(8080)
     echo.listen(place, 8080, "slow")
     running.go(config([host("a.test", ("prefix", "/", to("slow")))], [upstream("slow", place)]))
@@ -143,28 +141,23 @@ def test_what_envoy_refuses_is_blamed_and_the_old_state_stays(running: Running) 
     assert running.says("a.test") == "better"
 
 
-def test_only_what_is_new_is_tested_again(running: Running) -> None:
+def test_only_what_is_new_is_tested_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, bootstrap = [], Excerpt.bootstrap
+
+    def measured(excerpt: Excerpt) -> bytes:
+        content = bootstrap(excerpt)
+        sizes.append(len(content))
+        return content
+
+    monkeypatch.setattr(Excerpt, "bootstrap", measured)
     hosts = [saying(f"{number}.test", "x") for number in range(50)]
-    control = running.backend._control
-    sizes = []
-
-    async def validate(config: Config) -> None:
-        bundle = running.bundle(config)
-        await running.backend.validate(bundle)
-        validator = control._validator
-        assert validator
-        run = validator._run
-
-        async def measured(excerpt: Any, directory: Path) -> Any:
-            sizes.append(len(excerpt.bootstrap()))
-            return await run(excerpt, directory)
-
-        validator._run = measured  # type: ignore[method-assign]
-
     for number in range(3):
-        running.run(validate(config([*hosts, saying("more.test", f"{number}")])))
-    assert len(sizes) == 2 + 1  # the last one is measured twice, for the measures are stacked
-    assert max(sizes) < 10_000 < len(running.bundle(config(hosts)).files["routes.json"])
+        bundle = running.bundle(config([*hosts, saying("more.test", f"{number}")]))
+        running.run(running.backend.validate(bundle))
+    assert max(sizes[1:]) < 10_000 < sizes[0]
+    broken = running.bundle(config([*hosts, host("more.test", ("regex", "(", Respond(200)))]))
+    with pytest.raises(Rejected):
+        running.run(running.backend.validate(broken))
 
 
 def test_a_port_that_is_taken(running: Running) -> None:
@@ -218,10 +211,10 @@ def test_envoy_serves_while_no_gen_is_there(running: Running) -> None:
 def test_a_change_that_was_under_way_is_taken_back(running: Running) -> None:
     accepted = running.go(said("accepted")).new
     other = running.bundle(said("under way"))
-    control = running.backend._control
-    control.generations.write(other)
-    control.generations.publish(other.digest)
-    running.run(control._serve(other))
+    own = running.backend._control
+    own.generations.write(other)
+    own.generations.publish(other.digest)
+    running.run(own._serve(other))
     wait("be pushed", lambda: running.says("a.test") == "under way")
     bundle = restarted(running)
     assert bundle
@@ -246,6 +239,27 @@ def test_an_end_is_noticed_by_an_adopting_gen_too(running: Running) -> None:
     assert running.pid
     os.kill(running.pid, signal.SIGKILL)
     assert running.run(running.backend.exited()) == "Envoy has gone"
+
+
+def test_an_envoy_that_stays_silent_is_replaced(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "ADOPTION", 3.0)
+    monkeypatch.setattr(admin, "TIMEOUT", 0.5)
+    running.go(said("one"))
+    silent = running.pid
+    assert silent
+    os.kill(silent, signal.SIGSTOP)
+    assert restarted(running)
+    assert processes(running) == [running.pid] != [silent]
+    assert running.says("a.test") == "one"
+
+
+def test_an_envoy_that_was_started_otherwise_is_replaced(running: Running) -> None:
+    running.go(said("one"))
+    before = running.pid
+    (running.state / "bootstrap.json").write_text("{}")
+    assert restarted(running)
+    assert processes(running) == [running.pid] != [before]
+    assert running.says("a.test") == "one"
 
 
 def test_there_is_nothing_to_resume_in_the_beginning(running: Running) -> None:
@@ -335,13 +349,8 @@ def test_a_bundle_of_something_else_is_refused(running: Running) -> None:
 
 def test_routes_can_be_read_back(running: Running) -> None:
     bundle = running.bundle(config([host("a.test")]))
-    control = running.backend._control
-    control.generations.write(bundle)
-    again = control.generations.load(bundle.digest)
+    generations = running.backend._control.generations
+    generations.write(bundle)
+    again = generations.load(bundle.digest)
     assert (again.files, again.secrets, again.digest) == (bundle.files, bundle.secrets, bundle.digest)
     assert running.backend.plan(bundle, again).is_nothing
-
-
-def test_catch_all_must_be_there() -> None:
-    assert Match("prefix", "/") == config([]).hosts[""].routes[-1].match
-    assert isinstance(config([]).hosts[""].routes[-1], Route)
