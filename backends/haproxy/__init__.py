@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from gen.ir import Config
 
 
+OPTIONS = (
+    *("hsts", "tls_protocols", "tls_ciphers", "tls_session_tickets", "reject_unknown_names", "forwarded"),
+    *("proxy_protocol", "request_headers", "response_headers", "hidden_headers", "underscores_in_headers"),
+    *("request_id", "block_networks", "block_user_agents", "block_referers", "gzip", "retry_conditions"),
+    *("header_timeout", "body_timeout", "http2", "http2_streams", "max_connections", "access_log"),
+)
+
+
 class Haproxy:
     """One HAProxy from 2.6 on; see gen.backend.Backend for what each method gives and raises."""
 
@@ -24,6 +32,8 @@ class Haproxy:
             *("https_redirect", "cors", "rewrite", "forwarded_prefix", "upstream_host"),
             *("request_headers", "response_headers", "cookie_rewrites", "redirect_rewrites"),
             *("error_pages", "fallback", "mirror", "canary", "affinity", "hash_by", "balance"),
+            *("aliases", "alias_patterns", "client_certificate", "ciphers", "access_log"),
+            *(f"options.{name}" for name in OPTIONS),
             *("protocol", "upstream_tls", "fastcgi", "timeouts", "retries", "body_limit", "connection_header"),
         )
     )

@@ -15,6 +15,8 @@ def decide(target: Target, subject: Upstream | Redirect | Respond, certificate: 
     if is_plain(policy):
         return draft
     answers.told(draft, policy)
+    if policy.access_log is False:
+        draft.add("http-request set-log-level silent")
     if policy.cors:
         answers.cross_origin(draft, policy.cors)
     if isinstance(subject, Redirect):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from backends.haproxy import syntax
 from backends.haproxy.draft import Draft
@@ -183,10 +184,15 @@ def patience(draft: Draft, timeouts: Timeouts) -> None:
         draft.add("timeout tunnel %s", syntax.duration(timeouts.read))
 
 
+def conditions(names: Iterable[str]) -> Encoded:
+    """When HAProxy tries again, in its own words."""
+    return Encoded(" ".join(CONDITIONS[each] for each in names if each in CONDITIONS) or "none")
+
+
 def again(draft: Draft, retries: Retries) -> None:
     """When another server is tried, and how often."""
-    words = [CONDITIONS[each] for each in retries.conditions if each in CONDITIONS]
-    draft.add("retries %s", syntax.whole(max(retries.tries - 1, 0) if words else 0))
-    draft.add("retry-on %s", Encoded(" ".join(words) or "none"))
+    words = conditions(retries.conditions)
+    draft.add("retries %s", syntax.whole(0 if words == "none" else max(retries.tries - 1, 0)))
+    draft.add("retry-on %s", words)
     if "timeout" in retries.conditions:
         draft.add("http-reuse never")  # else first requests use idle connections, and a POST may be lost on one

@@ -11,6 +11,7 @@ All names are relative to the directory of haproxy.cfg, wherever that is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from backends.haproxy import syntax
@@ -18,7 +19,7 @@ from backends.haproxy.routes import HostRows, Row, Target, rows_of
 from backends.haproxy.sections import Section, features_of, head, section, shared_parts
 from backends.haproxy.syntax import Encoded
 from gen.backend import Bundle, digest_of_files, object_name
-from gen.ir import Certificate, Config, Host, Redirect, Respond, Source, Upstream
+from gen.ir import NO_HOST_POLICY, Certificate, Config, Host, Redirect, Respond, Source, Upstream
 
 CONFIGURATION = "haproxy.cfg"
 SCRIPT = Path(__file__).with_name("gen.lua")
@@ -43,13 +44,14 @@ class Renderer:
         files |= {path: each.chain + each.key for path, each in pems.items()}
         features = features_of(hosts, sections)
         named = {path: content for each in sections for path, content in each.files}
-        files |= named
+        files |= named | dict(authorities(config))
         if features.has_script:
             files["gen.lua"] = SCRIPT.read_bytes()
         backends = b"".join(each.text for each in sections)
         parts = shared_parts(sections)
-        digest = digest_of_files({**files, CONFIGURATION: head(config, "0", features) + parts + backends})
-        top = head(config, digest, features) + parts
+        anonymous = head(config, "0", features, files)
+        digest = digest_of_files({**files, CONFIGURATION: anonymous + parts + backends})
+        top = head(config, digest, features, {}) + parts
         origins = {path: row_origins(rows) for path, rows in tables.items()}
         origins |= {path: ((1, each.source),) for path, each in pems.items()}
         return Bundle(
@@ -92,6 +94,11 @@ def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:
     patterns = {name: rows for host in hosts for name, rows in host.choices.patterns}
     fallbacks = {name: rows for host in hosts for name, rows in host.choices.fallbacks}
     chosen = {"maps/canaries.map": canaries, "maps/patterns.map": patterns} if canaries else {}
+    if any(host.clients for host in hosts):
+        chosen["maps/clients.map"] = {host.site: host.clients for host in hosts if host.clients}
+        chosen["maps/subjects.map"] = {host.site: host.subjects for host in hosts if host.subjects}
+    if any(host.patterns for host in hosts):
+        chosen["maps/names.map"] = {host.site: host.patterns for host in hosts if host.patterns}
     chosen |= {"maps/fallbacks.map": fallbacks} if fallbacks else {}
     return {
         **{path: [row for name in sorted(rows) for row in rows[name]] for path, rows in chosen.items()},
@@ -115,14 +122,57 @@ def certificate_rows(config: Config) -> list[Row]:
     """The rows of crt.list: the default certificate for all other names, then the names of each one."""
     default = config.options.default_certificate
     rows = [(syntax.default_certificate(pem_file(default)), config.certificates[default].source)]
-    names: dict[str, list[str]] = {}
+    names: dict[tuple[str, Encoded], list[str]] = {}
     for host in config.hosts.values():
-        if host.name and (host.certificate or below_wildcard(host.name, config)):
-            names.setdefault(host.certificate or default, []).append(host.name)
-    for certificate in sorted(names):
+        options = handshake(host)
+        for name in (host.name, *host.aliases) if host.name else host.aliases:
+            certificate = certificate_of(name, host, config)
+            is_asked = options or config.options.reject_unknown_names
+            if certificate != default or is_asked or below_wildcard(name, config):
+                names.setdefault((certificate, options), []).append(name)
+    for certificate, options in sorted(names):
         source = config.certificates[certificate].source
-        rows += [(row, source) for row in syntax.certificate_rows(pem_file(certificate), names[certificate])]
+        filters = names[certificate, options]
+        rows += [(row, source) for row in syntax.certificate_rows(pem_file(certificate), filters, options)]
     return rows
+
+
+def certificate_of(name: str, host: Host, config: Config) -> str:
+    """The certificate that a name of a host is shown."""
+    default = config.options.default_certificate
+    if name == host.name or not host.certificate:
+        return host.certificate or default
+    return host.certificate if config.certificates[host.certificate].is_for(name) else default
+
+
+def handshake(host: Host) -> Encoded:
+    """What the handshake of a host has of its own, as options of a row of the crt-list.  Raises Rejected."""
+    policy = host.policy
+    if policy is NO_HOST_POLICY:
+        return Encoded("")
+    words = []
+    if policy.ciphers:
+        words.append(syntax.bracketed("ciphers", policy.ciphers))
+    client = policy.client_certificate
+    if client and client.ca:
+        words += [syntax.rule("ca-file %s verify optional", authority_file(client.ca))]
+        if client.crl:
+            words += [syntax.rule("crl-file %s", authority_file(client.crl))]
+    return Encoded(f"[{' '.join(words)}]" if words else "")
+
+
+def authority_file(pem: bytes) -> Encoded:
+    """The file of certificates that sign those of clients."""
+    return syntax.file(f"certs/{sha256(pem).hexdigest()[:20]}.ca.pem")
+
+
+def authorities(config: Config) -> Iterator[tuple[str, bytes]]:
+    """The files that the crt-list names."""
+    for host in config.hosts.values():
+        client = host.policy.client_certificate
+        for pem in (client.ca, client.crl) if client else ():
+            if pem:
+                yield authority_file(pem), pem
 
 
 def below_wildcard(name: str, config: Config) -> bool:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +25,7 @@ from backends.haproxy import syntax
 from backends.haproxy.syntax import Encoded
 from gen.errors import BadValue, Rejected
 from gen.ir import NO_POLICY, Forward, Host, Match, Policy, Redirect, Respond, Route, Source
-from gen.policy import Canary, Text, UpstreamTls, Variable, literal
+from gen.policy import Canary, ClientCertificate, Text, UpstreamTls, Variable, literal
 
 Row = tuple[bytes, Source]
 SHARES = 1_000_000
@@ -61,6 +62,10 @@ class HostRows(Struct, frozen=True, gc=False):
     splits: tuple[tuple[Encoded, tuple[Row, ...]], ...]
     targets: tuple[Target, ...]
     choices: Choices = Choices()
+    clients: tuple[Row, ...] = ()
+    subjects: tuple[Row, ...] = ()
+    patterns: tuple[Row, ...] = ()
+    site: Encoded = Encoded("")
 
 
 def rows_of(host: Host) -> HostRows:
@@ -96,13 +101,14 @@ def rows_of(host: Host) -> HostRows:
             routes.update(rows)
         targets.extend(target for target, _ in parts)
     return HostRows(
-        exact=() if host.is_wildcard or not host.name else (name_row(host, site),),
-        wildcard=(name_row(host, site),) if host.is_wildcard else (),
+        exact=tuple(name_row(host, name, site) for name in names_of(host) if not name.startswith("*.")),
+        wildcard=tuple(name_row(host, name, site) for name in names_of(host) if name.startswith("*.")),
         routes=tuple(routes.values()),
         regexes=tuple(regexes),
         splits=tuple(splits.items()),
         targets=tuple(targets),
         choices=chooser.choices(),
+        **host_rows(host, site),
     )
 
 
@@ -111,9 +117,51 @@ def refusal(source: Source, error: BadValue) -> Rejected:
     return Rejected(f"{source}: {error}", (source,))
 
 
-def name_row(host: Host, site: Encoded) -> Row:
-    """The row that finds a host by its name, a wildcard by what follows its first label."""
-    return syntax.row(syntax.parent(site), site), host.sources[0] if host.sources else NOBODY
+def names_of(host: Host) -> tuple[str, ...]:
+    """All names of a host but patterns; none for the catch-all."""
+    return (host.name, *host.aliases) if host.name else host.aliases
+
+
+def name_row(host: Host, name: str, site: Encoded) -> Row:
+    """The row that finds a host by a name, a wildcard by what follows its first label."""
+    return syntax.row(syntax.parent(syntax.host(name)), site), owner(host)
+
+
+def owner(host: Host) -> Source:
+    """Whom to blame for a host."""
+    return host.sources[0] if host.sources else NOBODY
+
+
+def host_rows(host: Host, site: Encoded) -> dict[str, Any]:
+    """The rows of what only few hosts have.  Raises Rejected."""
+    client = host.policy.client_certificate
+    if not client and not host.alias_patterns:
+        return {}
+    try:
+        patterns = [syntax.row(Encoded(f"(?i:{syntax.pattern(each)})"), site) for each in host.alias_patterns]
+        rows = client_rows(client, site) if client else {}
+        clients = [syntax.row(Encoded(key), value) for key, value in rows.items()]
+        subjects = []
+        if client and client.match_subject:
+            key = Encoded(f"^{re.escape(site)}=(?s:.*?(?:{syntax.pattern(client.match_subject)}))")
+            subjects = [syntax.row(key, Encoded("1"))]
+    except BadValue as error:
+        raise refusal(owner(host), error) from error
+    tables = {"clients": clients, "subjects": subjects, "patterns": patterns}
+    return {"site": site, **{name: tuple((row, owner(host)) for row in rows) for name, rows in tables.items()}}
+
+
+def client_rows(client: ClientCertificate, site: Encoded) -> dict[str, Encoded]:
+    """What the head looks up of a host that asks for certificates.  Raises BadValue."""
+    rows = {f"{site}/mode": Encoded(client.verify if client.ca else "closed")}
+    rows[f"{site}/id"] = Encoded(sha256(client.ca + b"|" + client.crl).hexdigest()[:20])
+    if client.error_page:
+        rows[f"{site}/page"] = syntax.word_of_key(client.error_page)
+    if client.pass_upstream:
+        rows[f"{site}/pass"] = Encoded("1")
+    if client.match_subject:
+        rows[f"{site}/subject"] = Encoded("1")
+    return rows
 
 
 def keys_of(match: Match, site: Encoded, below: Encoded) -> Iterator[Encoded]:

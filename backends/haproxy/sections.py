@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from msgspec import Struct
 
-from backends.haproxy import syntax
+from backends.haproxy import proxywide, syntax
 from backends.haproxy.decisions import decide
 from backends.haproxy.routes import HostRows, Target, is_plain, refusal
 from backends.haproxy.syntax import Encoded
@@ -49,6 +49,8 @@ class Features(Struct, frozen=True, gc=False):
     has_script: bool = False
     has_canaries: bool = False
     has_fallbacks: bool = False
+    has_clients: bool = False
+    has_name_patterns: bool = False
     headers: tuple[Encoded, ...] = ()
     cookies: tuple[Encoded, ...] = ()
 
@@ -61,6 +63,8 @@ def features_of(hosts: list[HostRows], sections: Iterable[Section]) -> Features:
         has_script=any(each.has_script for each in sections),
         has_canaries=any(each.canaries for each in choices),
         has_fallbacks=any(each.fallbacks for each in choices),
+        has_clients=any(each.clients for each in hosts),
+        has_name_patterns=any(each.patterns for each in hosts),
         headers=tuple(sorted({name for each in choices for name in each.headers})),
         cookies=tuple(sorted({name for each in choices for name in each.cookies})),
     )
@@ -69,14 +73,18 @@ def features_of(hosts: list[HostRows], sections: Iterable[Section]) -> Features:
 # ------------------------------------------------------------------ the head
 
 
-def head(config: Config, digest: str, features: Features) -> bytes:
-    """All sections but the backends; `digest` is what HAProxy reports as its description."""
+def head(config: Config, digest: str, features: Features, files: dict[str, bytes]) -> bytes:
+    """All sections but the backends; `digest` is what HAProxy reports as its description.
+
+    Shape: `files` gets the files that the head names.
+    """
     options = config.options
     text = HEAD.render(
         digest=syntax.name(digest),
         admin_socket=syntax.word(f"{options.runtime_dir}/{ADMIN_SOCKET}"),
         inner_socket=syntax.word(f"{options.runtime_dir}/{INNER_SOCKET}"),
         features=features,
+        options=proxywide.values(options, files),
         workers=options.workers,
         retries=max(options.tries - 1, 0),
         body_limit=options.body_limit,

@@ -31,6 +31,7 @@ DIGITS = re.compile(r"[0-9]{1,7}")
 TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 CAPTURE = re.compile(r"[0-9]")
 TLS_VERSION = re.compile(r"TLSv1(?:\.[123])?")
+CIPHERS = re.compile(r"[A-Za-z0-9:+!@=.-]{1,2000}")
 FILE = re.compile(r"[a-z0-9][a-z0-9./-]{0,200}")
 OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4 = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}")
@@ -112,6 +113,7 @@ FETCHES = {
     "request_uri": "var(txn.target)",
     "escaped_request_uri": "var(txn.target),url_enc",
     "args": "query",
+    "is_args": "query,length,iif(?,)",
     "remote_addr": "src",
     "remote_user": "http_auth_user",
     "request_method": "method",
@@ -403,11 +405,17 @@ def default_certificate(certificate: Encoded) -> bytes:
     return f"{certificate} !*\n".encode()
 
 
-def certificate_rows(certificate: Encoded, hosts: Iterable[str]) -> Iterable[bytes]:
+def bracketed(name: str, value: str) -> Encoded:
+    """An option in a row of a crt-list.  Raises BadValue."""
+    return Encoded(f"{name} {matching(CIPHERS, value, 'a list of ciphers')}")
+
+
+def certificate_rows(certificate: Encoded, hosts: Iterable[str], options: Encoded) -> Iterable[bytes]:
     """The rows of a crt-list that give these hosts a certificate.  Raises BadValue."""
     filters = [host(each) for each in hosts]
     for start in range(0, len(filters), NAMES_PER_ROW):
-        yield f"{certificate} {' '.join(filters[start : start + NAMES_PER_ROW])}\n".encode()
+        first = f"{certificate} {options}".rstrip()
+        yield f"{first} {' '.join(filters[start : start + NAMES_PER_ROW])}\n".encode()
 
 
 # ------------------------------------------------------------------ checks
