@@ -6,7 +6,7 @@ key it was asked for, misses too; whoever keeps that list knows what to compute 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -34,7 +34,7 @@ class Lookup(Struct, frozen=True, order=True, cache_hash=True, gc=False):
 Key = Ref | Lookup
 
 
-def _hosts(item: Object) -> Iterable[str]:
+def _hosts(item: Object) -> Collection[str]:
     """The hosts that an Ingress speaks of, as they stand in the manifest but in lower case; "" is the catch-all."""
     if not isinstance(item, Ingress):
         return ()
@@ -48,7 +48,7 @@ def _annotated(item: Ingress, name: str) -> Iterable[str]:
     return (text for key, text in annotations.items() if key.endswith(name)) if annotations else ()
 
 
-def _www(item: Object) -> Iterable[str]:
+def _www(item: Object) -> Collection[str]:
     """The hosts that an Ingress may want to redirect to its own."""
     if not isinstance(item, Ingress) or not any(_annotated(item, "/from-to-www-redirect")):
         return ()
@@ -56,14 +56,14 @@ def _www(item: Object) -> Iterable[str]:
     return {host.removeprefix("www.") if host.startswith("www.") else f"www.{host}" for host in hosts}
 
 
-def _aliases(item: Object) -> Iterable[str]:
+def _aliases(item: Object) -> Collection[str]:
     """More names that an Ingress gives to its hosts."""
     if not isinstance(item, Ingress):
         return ()
     return {name.strip().lower() for text in _annotated(item, "/server-alias") for name in text.split(",")}
 
 
-def _service(item: Object) -> Iterable[str]:
+def _service(item: Object) -> Collection[str]:
     """The Service that an EndpointSlice belongs to, as `namespace/name`."""
     if not isinstance(item, EndpointSlice):
         return ()
@@ -71,7 +71,7 @@ def _service(item: Object) -> Iterable[str]:
     return (f"{item.metadata.namespace or 'default'}/{owner}",) if owner else ()
 
 
-_INDEXES: Mapping[IndexName, Callable[[Object], Iterable[str]]] = {
+_INDEXES: Mapping[IndexName, Callable[[Object], Collection[str]]] = {
     "kind": lambda item: (type(item).__name__,),
     "ingresses by host": _hosts,
     "ingresses by www": _www,
@@ -123,17 +123,21 @@ class Store:
 
     def _reindex(self, ref: Ref, before: Object | None, after: Object | None, touched: set[Key]) -> None:
         for name, keys_of in _INDEXES.items():
-            old = set(keys_of(before)) if before is not None else set()
-            new = set(keys_of(after)) if after is not None else set()
+            old = keys_of(before) if before is not None else ()
+            new = keys_of(after) if after is not None else ()
+            if old == new:
+                continue
             index = self._indexes[name]
-            for key in old - new:
-                index[key].discard(ref)
-                if not index[key]:
-                    del index[key]
-                touched.add(Lookup(name, key))
-            for key in new - old:
-                index.setdefault(key, set()).add(ref)
-                touched.add(Lookup(name, key))
+            for key in old:
+                if key not in new:
+                    index[key].discard(ref)
+                    if not index[key]:
+                        del index[key]
+                    touched.add(Lookup(name, key))
+            for key in new:
+                if key not in old:
+                    index.setdefault(key, set()).add(ref)
+                    touched.add(Lookup(name, key))
 
     def get(self, ref: Ref) -> Object | None:
         """The object of that name, None where there is none."""
