@@ -19,7 +19,7 @@ MAX_REPEAT = 1000
 MAX_SIZE = 5000
 """Characters of the expression, were all its repetitions written out."""
 
-_CHARACTERS = re.compile(r"[\x21-\x7e]*")
+_CHARACTERS = re.compile(r"[\x21\x23-\x26\x28-\x5f\x61-\x7e]*")
 _ORDINARY = re.compile(r"(?:/[A-Za-z0-9_.~-]*)+(?:\(/\|\$\))?(?:\(\.\*\))?\$?")
 """What most paths look like: `/app`, `/app/(.*)`, `/app(/|$)(.*)`; nothing in it can differ."""
 _UNPORTABLE = re.compile(
@@ -39,7 +39,7 @@ def regex(text: str, *, blanks: bool = False) -> str:
     if len(text) > LIMIT:
         raise BadValue("RegexTooLarge", f"{shown(text)} is longer than {LIMIT} characters")
     if not _CHARACTERS.fullmatch(text.replace(" ", "") if blanks else text):
-        raise BadValue("RegexUnportable", f"{shown(text)} has characters that are not printable ASCII")
+        raise BadValue("RegexUnportable", f"{shown(text)} has quotes, or characters that are not printable ASCII")
     parsed = _parsed(text)
     unescaped = text.replace("\\\\", "")
     if _UNPORTABLE.search(unescaped) or _is_unportable(parsed):

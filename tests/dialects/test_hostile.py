@@ -43,7 +43,7 @@ SPEAKS_FREELY = frozenset(("auth-realm", "auth-tls-match-cn", "canary-by-header-
 """Whose values may hold quotes or blanks; their encoders are tested with the proxies."""
 
 
-def annotations(name: str, text: str) -> dict[str, str]:
+def asking(name: str, text: str) -> dict[str, str]:
     others = next((others for lead, others in COMPANIONS.items() if name.startswith(lead)), {})
     return {PREFIX + key: value for key, value in {**others, name: text}.items()}
 
@@ -52,7 +52,7 @@ def translated(name: str, settings: Settings) -> Translation:
     """One Ingress a string, each with a host of its own."""
     items = [service("s", "t1"), endpoint_slice("s", "t1", ["10.0.0.1"])]
     items.extend(
-        ingress(f"i{number}", "t1", {f"h{number}.example": [path("/", "s")]}, annotations=annotations(name, text))
+        ingress(f"i{number}", "t1", {f"h{number}.example": [path("/", "s")]}, annotations=asking(name, text))
         for number, text in enumerate(TEXTS)
     )
     return translate(items, settings)
@@ -114,7 +114,7 @@ def test_nobody_else_is_touched() -> None:
     expected = translate(plain, PROFILES[0]).config.hosts["b.example"]
     for name in sorted(ROWS):
         hostile = [
-            ingress(f"i{number}", "t1", {f"h{number}.example": [path("/", "s")]}, annotations=annotations(name, text))
+            ingress(f"i{number}", "t1", {f"h{number}.example": [path("/", "s")]}, annotations=asking(name, text))
             for number, text in enumerate(TEXTS[::17])
         ]
         config: Config = translate([*plain, *hostile], PROFILES[0]).config

@@ -34,6 +34,8 @@ NOT_TRANSLATION = {
     "gateway-": "the Gateway API is not read",
     "shape-list": "the case has lost its object",
 }
+
+
 def is_judged(case: Any) -> bool:
     return not case["id"].startswith(tuple(NOT_TRANSLATION))
 
