@@ -184,7 +184,7 @@ def rewrite_cookie(draft: Draft, rewrite: CookieRewrite) -> None:
     begin, end = (r"\.?", r"(?=\s*(?:;|$))") if rewrite.attribute == "domain" else ("", "")
     draft.add(
         "http-response replace-header Set-Cookie %s %s",
-        syntax.searched(rf"(?i)^(.*?;\s*{rewrite.attribute}\s*=\s*){begin}{old}{end}(.*)$"),
+        syntax.searched(rf"^((?i:.*?;\s*{rewrite.attribute}\s*=\s*)){begin}(?i:{old}){end}(.*)$"),
         syntax.substitute(rewrite.new),
     )
 
@@ -197,7 +197,7 @@ def rewrite_redirect(draft: Draft, rewrite: RedirectRewrite) -> None:
         draft.add("http-request set-var-fmt(txn.redirect) %s", syntax.text(rewrite.new))
         new = Encoded("'\\1%[var(txn.redirect)]\\2'")
     draft.add("http-response replace-header Location %s %s", syntax.searched(f"^(){old}(.*)$"), new)
-    draft.add("http-response replace-header Refresh %s %s", syntax.searched(f"(?i)^(.*?url=){old}(.*)$"), new)
+    draft.add("http-response replace-header Refresh %s %s", syntax.searched(f"^((?i:.*?url=)){old}(.*)$"), new)
 
 
 def told(draft: Draft, policy: Policy) -> None:

@@ -143,12 +143,17 @@ def host_rows(host: Host, site: Encoded) -> dict[str, Any]:
         clients = [syntax.row(Encoded(key), value) for key, value in rows.items()]
         subjects = []
         if client and client.match_subject:
-            key = Encoded(f"^{re.escape(site)}=(?s:.*?(?:{syntax.pattern(client.match_subject)}))")
+            key = searched_after(site, client.match_subject)
             subjects = [syntax.row(key, Encoded("1"))]
     except BadValue as error:
         raise refusal(owner(host), error) from error
     tables = {"clients": clients, "subjects": subjects, "patterns": patterns}
     return {"site": site, **{name: tuple((row, owner(host)) for row in rows) for name, rows in tables.items()}}
+
+
+def searched_after(name: Encoded, pattern: str) -> Encoded:
+    r"""The key for `name=\n` and a text in which a pattern is found; `^` is where that text begins.  Raises BadValue."""
+    return Encoded(rf"^{re.escape(name)}=\n(?ms:.*?(?:{syntax.pattern(pattern)}))")
 
 
 def client_rows(client: ClientCertificate, site: Encoded) -> dict[str, Encoded]:
@@ -356,7 +361,7 @@ class Chooser:
         if canary.header_value:
             return rows | {f"{name}={syntax.word_of_key(canary.header_value)}": other.name}
         if canary.header_pattern:
-            key = Encoded(f"^{re.escape(name)}=(?s:.*?(?:{syntax.pattern(canary.header_pattern)}))")
+            key = searched_after(name, canary.header_pattern)
             self._patterns[name] = ((syntax.row(key, other.name), source),)
             return rows
         return rows | {f"{name}=always": other.name, f"{name}=never": main.name}
