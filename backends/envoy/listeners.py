@@ -93,6 +93,7 @@ def connection_manager(name: str, options: Options) -> Json:
         },
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": NAMELESS},
         "http2_protocol_options": {
+            "allow_connect": True,  # websockets by HTTP/2
             "max_concurrent_streams": 128,
             "initial_stream_window_size": 1 << 16,
             "initial_connection_window_size": 1 << 20,

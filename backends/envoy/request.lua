@@ -1,12 +1,13 @@
--- What every request goes through before its route is final.  This text is constant.
+-- What every request goes through before it is forwarded.  This text is constant.
 --
 -- Paths are matched decoded, with slashes merged and dot segments resolved, as nginx does it; hosts without a final
 -- dot.  What is forwarded stays as it was sent: the route is chosen with the canonical path and host in place, then
 -- the sent ones come back (`clear_route_cache: false` keeps the choice).
+-- A route may ask, by its metadata, for a redirect: that is the answer then.
 -- A request without an X-Request-ID gets 32 hexadecimal digits.  One that may be sent twice may be tried again.
 
 local byte, char, find, format, gmatch = string.byte, string.char, string.find, string.format, string.gmatch
-local gsub, sub, upper = string.gsub, string.sub, string.upper
+local gsub, match, sub, upper = string.gsub, string.match, string.sub, string.upper
 local concat, random = table.concat, math.random
 
 local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
@@ -68,29 +69,58 @@ local function without_dot(host)
   return find(host, ".:", 1, true) and gsub(host, "%.(:%d+)$", "%1") or host
 end
 
+local function origin(handle, headers, host)
+  if host then
+    host = host .. match(handle:streamInfo():downstreamLocalAddress(), ":%d+$")
+  end
+  return headers:get("x-forwarded-proto") .. "://" .. (host or headers:get(":authority"))
+end
+
+-- Complete, or the URL of the request with the parts that the redirect has.
+local function location(handle, headers, redirect, target, path, query)
+  if redirect.url then
+    return redirect.url
+  end
+  local end_of_client = redirect.cut_slash and "/$" or "$"
+  local rest
+  if redirect.path or redirect.query then
+    query = redirect.query or query
+    rest = (redirect.path or gsub(path, end_of_client, "")) .. (query ~= "" and "?" .. query or "")
+  else
+    rest = gsub(target, end_of_client, "")
+  end
+  return redirect.is_relative and rest or origin(handle, headers, redirect.host) .. rest
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local target, host = headers:get(":path"), headers:get(":authority")
   if not target or not host then
     return
   end
-  local query = find(target, "?", 1, true)
-  local path = query and sub(target, 1, query - 1) or target
+  local stop = find(target, "?", 1, true)
+  local path, query = stop and sub(target, 1, stop - 1) or target, stop and sub(target, stop + 1) or ""
   local matched, name = canonical(path), without_dot(host)
   if not matched then
     handle:respond({[":status"] = "400"}, "Bad Request")
     return
   end
   if matched ~= path or name ~= host then
-    headers:replace(":path", query and matched .. sub(target, query) or matched)
+    headers:replace(":path", stop and matched .. sub(target, stop) or matched)
     headers:replace(":authority", name)
     handle:clearRouteCache()
     handle:metadata()  -- asks for the route, which is chosen now
     headers:replace(":path", target)
     headers:replace(":authority", host)
   end
-  if not headers:get("x-request-id") then
-    headers:add("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
+  local redirect = handle:metadata():get("redirect")
+  if redirect then
+    local where = location(handle, headers, redirect, target, path, query)
+    handle:respond({[":status"] = redirect.status, ["location"] = where}, "")
+    return
+  end
+  if (headers:get("x-request-id") or "") == "" then
+    headers:replace("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
       random(0, 0xffffffff), random(0, 0xffffffff)))
   end
   if IDEMPOTENT[headers:get(":method")] then

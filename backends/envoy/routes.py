@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from backends.envoy import syntax
-from backends.envoy.redirects import Case, redirects
+from backends.envoy.redirects import redirect
 from backends.envoy.syntax import Format, Json
-from backends.envoy.text import Line, Memo, line, listed, opened
+from backends.envoy.text import Line, Memo, line, opened
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, Config, Forward, Host, Options, Redirect, Route
 from gen.policy import Text, literal
@@ -29,7 +29,9 @@ TABLE: Json = {
         syntax.set_header("x-forwarded-scheme", SCHEME),
         syntax.set_header("x-scheme", SCHEME),
     ],
-    "request_headers_to_remove": ["proxy", "x-envoy-external-address"],
+    "request_headers_to_remove": [
+        *("x-original-forwarded-for", "x-original-forwarded-host", "proxy", "x-envoy-external-address"),
+    ],
 }
 """The one RouteConfiguration, apart from its virtual hosts.  Values are taken from the request as it came."""
 
@@ -57,8 +59,8 @@ def virtual_host(host: Host, options: Options, catch_all: Host | None) -> list[L
     except BadValue as error:
         raise Rejected(f"{source}: {error}", (source,)) from error
     head = {"name": domain, "domains": [domain], "retry_policy": retries(options)}
-    strangers = [lines(each, options, guard) for each in catch_all.routes] if catch_all else []
-    return opened(head, "routes", strangers + [lines(each, options, []) for each in host.routes], source)
+    strangers = [[route_line(each, guard)] for each in catch_all.routes] if catch_all else []
+    return opened(head, "routes", strangers + [[route_line(each, [])] for each in host.routes], source)
 
 
 def retries(options: Options) -> Json:
@@ -74,29 +76,22 @@ def retries(options: Options) -> Json:
     }
 
 
-def lines(route: Route, options: Options, guard: list[Json]) -> list[Line]:
+def route_line(route: Route, guard: list[Json]) -> Line:
     """One route, which takes only requests that a guard lets pass.  Raises Rejected."""
     try:
-        path = syntax.path_match(route.match)
-        return listed(
-            [line(route_of(path, [*guard, *extra], what), route.source)] for extra, what in cases(route, options)
-        )
+        match = syntax.path_match(route.match) | ({"headers": guard} if guard else {})
+        return line({"match": match, **what_is_done(route)}, route.source)
     except BadValue as error:
         raise Rejected(f"{route.source}: {error}", (route.source,)) from error
 
 
-def route_of(path: Json, headers: list[Json], what: Json) -> Json:
-    """A Route from its matchers and from what is done."""
-    return {"match": path | ({"headers": headers} if headers else {}), **what}
-
-
-def cases(route: Route, options: Options) -> list[Case]:
-    """What is done with the requests of a route; the first case that fits."""
+def what_is_done(route: Route) -> Json:
+    """The action of a route, and what belongs to it."""
     if isinstance(route.action, Redirect):
-        return redirects(route.action, options)
+        return redirect(route.action)
     if isinstance(route.action, Forward):
-        return [([], forward(route.action, route.policy.upstream_host))]
-    return [([], syntax.respond(route.action))]
+        return forward(route.action, route.policy.upstream_host)
+    return syntax.respond(route.action)
 
 
 def forward(action: Forward, host: Text | None) -> Json:

@@ -2,8 +2,7 @@
 
 Resources are plain dicts that are encoded as JSON, so text is safe in most places.  It is not where Envoy reads a
 language of its own: a substitution format, a regular expression, a path matcher, a domain.  Nobody else writes those.
-Tenants' text never gets into a format, not even escaped (Envoy alters some escaped commands); a header value that comes
-from a tenant is kept in the metadata of its route and fetched from there by a constant format.
+Tenants' text never gets into a format, not even escaped, for Envoy alters some escaped commands.
 Every encoder raises BadValue for what its position cannot hold.
 """
 

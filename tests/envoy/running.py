@@ -106,8 +106,7 @@ class Running:
     @property
     def pid(self) -> int | None:
         """The Envoy that is supervised now."""
-        daemon = self.backend._control._daemon
-        return daemon.pid if daemon else None
+        return self.backend._control.supervisor.pid
 
     def connect(self, scheme: str = "http", server_name: str = "") -> Connection:
         """A connection to it."""

@@ -328,7 +328,7 @@ async def first_of(work: Any, seconds: float) -> Any:
 
 def test_external_over_tcp_is_loopback_only(tmp_path: Path) -> None:
     backend = create(Placement("external", tmp_path / "state", tmp_path, socket="tcp:192.0.2.1:80"))
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="loopback"):
         asyncio.run(backend.resume())
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 import pytest
+from h2.connection import H2Connection
+from h2.events import DataReceived, ResponseReceived
 
 from gen.ir import Endpoint, Policy, Redirect, Respond
 from tests.envoy.configs import certificate, config, host, saying, to, upstream
 from tests.envoy.running import Running
-from tests.live.client import Reply, Request
+from tests.live.client import Connection, Reply, Request
 from tests.live.echo import EchoNet, Seen
 from tests.live.http2 import send_http2
-from tests.live.net import HTTP_PORT, HTTPS_PORT, fresh_address
+from tests.live.net import HTTP_PORT, HTTPS_PORT, free_port, fresh_address, has_ipv6
 
 ECHO = "requests.test"
 URL = 'https://elsewhere.test:8443/a%20b?x=%REQ(:path)%&y=%%HOST%%&z=%DYNAMIC_METADATA(["a","b"])%#\'"z'
@@ -41,7 +44,9 @@ HOSTS = (
         ("exact", "/relative", Redirect(303, path="/r", query="z", is_relative=True)),
         ("exact", "/moved", Redirect(307, path="/m", host="other.test")),
         ("exact", "/far", Redirect(302, path="/f", query="q", host="other.test")),
+        ("exact", "/other", Redirect(302, path="/x y", is_relative=True)),
         ("prefix", "/cut", Redirect(308, host="www.test", cut_slash=True)),
+        ("prefix", "/both", Redirect(308, query="new", cut_slash=True, is_relative=True)),
         ("exact", "/text", Respond(418, TEXT)),
         ("exact", "/long", Respond(200, "x" * 100_000)),
         ("exact", "/silent", Respond(503)),
@@ -140,6 +145,29 @@ def test_request_ids_are_kept_or_made_and_never_alike(proxy: Running) -> None:
     assert len({seen(proxy.get(ECHO)).value("x-request-id") for _ in range(50)}) == 50
 
 
+def test_an_empty_request_id_is_replaced_and_forged_originals_go(proxy: Running) -> None:
+    forged = (("X-Request-ID", ""), ("X-Original-Forwarded-For", "x"), ("X-Original-Forwarded-Host", "x"))
+    request = seen(proxy.get(ECHO, "/", *forged))
+    assert re.fullmatch("[0-9a-f]{32}", request.value("x-request-id") or "")
+    assert not [name for name, _ in request.headers if name.startswith("x-original")]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Connection": "keep-alive, Foo", "Keep-Alive": "5", "Proxy-Connection": "keep-alive"},
+        {"TE": "gzip", "Connection": "TE"},
+        {"Upgrade": "websocket"},
+        {"Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__", "Connection": "Upgrade, HTTP2-Settings"},
+    ],
+    ids=" ".join,
+)
+def test_hop_by_hop_headers_stay_here(proxy: Running, headers: dict[str, str]) -> None:
+    request = seen(proxy.get(ECHO, "/", *headers.items()))
+    hop = {"connection", "keep-alive", "proxy-connection", "te", "upgrade", "http2-settings"}
+    assert not hop & {name for name, _ in request.headers}
+
+
 def test_clients_cannot_steer_envoy(proxy: Running) -> None:
     steering = (
         ("X-Envoy-Upstream-Rq-Timeout-Ms", "1"),
@@ -199,7 +227,12 @@ def test_redirects(proxy: Running) -> None:
         ("/cut/a%2Fb?x=/y", 308, "{scheme}://www.test:{port}/cut/a%2Fb?x=/y"),
         ("/cut/a/", 308, "{scheme}://www.test:{port}/cut/a"),
         ("/cut//", 308, "{scheme}://www.test:{port}/cut/"),
+        ("/cut/?a=/", 308, "{scheme}://www.test:{port}/cut/?a="),
         ("/cut", 308, "{scheme}://www.test:{port}/cut"),
+        ("/other?a", 302, "/x%20y?a"),
+        ("/other?", 302, "/x%20y"),
+        ("/both/a/?b/", 308, "/both/a?new"),
+        ("//moved?x", 307, "{scheme}://other.test:{port}/m?x"),
     ],
 )
 def test_redirects_made_from_the_request(proxy: Running, target: str, status: int, location: str) -> None:
@@ -322,6 +355,34 @@ def test_websockets(proxy: Running) -> None:
         assert (reply.status, reply.value("sec-websocket-accept")) == (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
         connection.write(b"\0ping\xff")
         assert connection.read(6) == b"\0ping\xff"
+
+
+def test_websockets_by_http_2(proxy: Running) -> None:
+    with socket.create_connection((proxy.address, HTTP_PORT), 10) as connection:
+        state = H2Connection()
+        state.initiate_connection()
+        pseudo = {":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/", ":authority": ECHO}
+        state.send_headers(1, [*pseudo.items(), ("sec-websocket-version", "13")])
+        connection.sendall(state.data_to_send())
+        body = b""
+        while body != b"over and back":
+            for event in state.receive_data(connection.recv(65536)):
+                if isinstance(event, ResponseReceived):
+                    state.send_data(1, b"over and back")
+                elif isinstance(event, DataReceived):
+                    body += event.data or b""
+            connection.sendall(state.data_to_send())
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+def test_ipv6_on_both_sides(running: Running, echo: EchoNet) -> None:
+    port, http_port = free_port("::1"), free_port("::1")
+    echo.listen("::1", port, "six")
+    whole = config([host("a.test", ("prefix", "/", to("six")))], [upstream("six", "::1", port=port)])
+    running.go(whole, bind=(running.address, "::1"), http_port=http_port, https_port=free_port("::1"))
+    with Connection("::1", http_port) as connection:
+        request = seen(connection.exchange(Request("a.test")))
+    assert (request.service, request.value("x-real-ip")) == ("six", "::1")
 
 
 def test_a_dead_endpoint_is_passed_over(proxy: Running) -> None:
