@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gen.ir import Forward, Weighted
 from gen.k8s import Object, parse, ref_of
+from gen.policy import certificates_of, upstreams_of
 from gen.store import Change, Store
 from gen.translate import Settings, Translation, Translator
 from tests.live.certificates import issue
@@ -20,7 +21,7 @@ from tests.translate.translating import FILES, objects, store_of, translate
 
 NAMESPACES = ("t1", "t2")
 NAMES = ("a", "b", "c")
-HOSTS = ("a.example", "*.a.example", "x.a.example", "")
+HOSTS = ("a.example", "*.a.example", "x.a.example", "www.a.example", "")
 PREFIX = "nginx.ingress.kubernetes.io/"
 PAIRS = [issue("a.example"), issue("*.a.example"), (b"", b"")]
 namespaces = st.sampled_from(NAMESPACES)
@@ -56,6 +57,15 @@ def ingresses() -> st.SearchStrategy[Manifest]:
             {PREFIX + "permanent-redirect": "https://x.example/"},
             {PREFIX + "auth-url": "x"},
             {PREFIX + "nonsense": "x"},
+            {PREFIX + "canary": "true", PREFIX + "canary-weight": "5"},
+            {PREFIX + "rewrite-target": "/x"},
+            {PREFIX + "server-alias": "x.a.example,b.example"},
+            {PREFIX + "from-to-www-redirect": "true"},
+            {PREFIX + "auth-type": "basic", PREFIX + "auth-secret": "a"},
+            {PREFIX + "auth-tls-secret": "t1/a"},
+            {PREFIX + "default-backend": "b", PREFIX + "custom-http-errors": "404"},
+            {PREFIX + "auth-url": "http://c.t2.svc.cluster.local/", PREFIX + "auth-proxy-set-headers": "a"},
+            {PREFIX + "proxy-ssl-secret": "b", PREFIX + "service-upstream": "true"},
         )
     )
     return st.builds(
@@ -127,8 +137,17 @@ def others() -> st.SearchStrategy[Manifest]:
     )
     spaces = st.builds(labelled_namespace, namespaces, st.sampled_from(("yes", "no")))
     maps = st.builds(
-        lambda count: manifest("v1", "ConfigMap", "a", "t1", data={"worker-processes": count}),
-        st.sampled_from(("2", "auto", "many")),
+        lambda count: manifest("v1", "ConfigMap", "a", "t1", data=dict([count])),
+        st.sampled_from(
+            (
+                ("worker-processes", "2"),
+                ("worker-processes", "many"),
+                ("force-ssl-redirect", "true"),
+                ("global-auth-url", "http://a.example/"),
+                ("add-headers", "t1/a"),
+                ("annotations-risk-level", "Low"),
+            )
+        ),
     )
     return secrets | classes | spaces | maps
 
@@ -207,8 +226,10 @@ def test_a_config_holds_what_it_names_and_nothing_else(history: list[list[Change
         config = translator.translate(store, store.apply(batch)).config
         routes = [route for host in config.hosts.values() for route in host.routes]
         named = {part.upstream for route in routes for part in getattr(route.action, "split", ())}
+        named.update(upstream for route in routes for upstream in upstreams_of(route.policy))
         assert set(config.upstreams) == named
         wanted = {host.certificate for host in config.hosts.values()} | {config.options.default_certificate}
+        wanted.update(one for route in routes for one in certificates_of(route.policy))
         assert set(config.certificates) == wanted - {""}
 
 

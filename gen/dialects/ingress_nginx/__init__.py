@@ -38,13 +38,13 @@ from gen.errors import BadValue
 from gen.ir import NO_HOST_POLICY, NO_POLICY, Issue, Respond, Severity, Source
 
 PREFIX = "nginx.ingress.kubernetes.io"
-FAMILIES: tuple[Family, ...] = tuple(
-    module.FAMILY
-    for module in (
-        redirects, https, rewrite, names, canary, access, basic_auth, external_auth, client_certificates, limits, cors,
-        headers, error_pages, mirror, affinity, balance, protocol, tuning, host_tls, observing, snippets,
-    )
+_MODULES = (
+    redirects, https, rewrite, names, canary, access, basic_auth, external_auth, client_certificates, limits, cors,
+    headers, error_pages, mirror, affinity, balance, protocol, tuning, host_tls, observing, snippets,
 )  # fmt: skip
+FAMILIES: tuple[Family, ...] = tuple(module.FAMILY for module in _MODULES)
+TITLES = tuple((module.__doc__ or "").partition("\n")[0] for module in _MODULES)
+"""What each family is about."""
 ROWS: dict[str, Annotation] = {row.name: row for family in FAMILIES for row in family.rows}
 ALIASES = {alias: row.name for row in ROWS.values() for alias in row.aliases}
 _PLACES = {row.name: place for place, family in enumerate(FAMILIES) for row in family.rows}
