@@ -6,6 +6,11 @@ local NOT_COPIED = {
   ["te"] = true, ["trailer"] = true, ["transfer-encoding"] = true, ["upgrade"] = true, ["x-forwarded-proto"] = true,
 }
 
+local TOLD = { -- of us, to upstreams; not to the receiver of copies
+  "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-scheme", "x-original-forwarded-for",
+  "x-original-forwarded-host", "x-real-ip", "x-scheme",
+}
+
 -- The headers of a request, as the client for sub-requests takes them.
 local function copied(headers)
   local found = {}
@@ -81,7 +86,7 @@ end)
 
 core.register_action("mirror", { "http-req" }, function(txn)
   local headers = copied(txn.http:req_get_headers())
-  set_lines(headers, txn:get_var("txn.mirror_headers"))
+  for _, name in ipairs(TOLD) do headers[name] = nil end
   headers["host"] = { txn:get_var("txn.mirror_host") }
   local backend, method = txn:get_var("txn.mirror_backend"), txn:get_var("txn.mirror_method")
   local path, body = txn:get_var("txn.mirror_path"), txn:get_var("txn.mirror_body") or ""

@@ -13,7 +13,7 @@ from gen.policy import Forwarded, Gzip
 
 HOPS = 10  # trusted proxies that one address list may name
 CLAIMS = (
-    ("scheme", "x-forwarded-proto", "-m str http https"),
+    ("scheme", "x-forwarded-proto", "-m reg ^[A-Za-z][A-Za-z0-9+.-]{0,31}$"),
     ("http_host", "x-forwarded-host", "-m len gt 0"),
     ("port", "x-forwarded-port", "-m reg ^[0-9]{1,5}$"),
 )

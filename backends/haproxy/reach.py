@@ -19,6 +19,7 @@ CONDITIONS = {
     "invalid_header": "junk-response",
     **{f"http_{status}": str(status) for status in (403, 404, 500, 502, 503, 504)},
 }
+COOKIE_DATE = Encoded('"%a, %d-%b-%y %H:%M:%S GMT"')
 NO_SAME_SITE_NONE = (
     r"Chrome/[4-6][0-9]|\(iP.+; CPU .*OS 12[_\d]*.*\) AppleWebKit/|\(Macintosh;.*Mac OS X 10_14[_\d]*.*Version/.*Safari"
 )
@@ -31,6 +32,9 @@ def chosen(draft: Draft, policy: Policy, upstream: Upstream) -> bool:
         if policy.affinity.conditional_same_site_none:
             agents = syntax.searched(NO_SAME_SITE_NONE)
             draft.add("http-request set-var(txn.old_browser) bool(true) if { req.fhdr(user-agent) -m reg %s }", agents)
+        if policy.affinity.expires is not None:
+            later = syntax.rule("date(%s),utime(%s)", Encoded(str(int(policy.affinity.expires))), COOKIE_DATE)
+            draft.add("http-request set-var(txn.expires) '%s'", later)
         (kept if policy.affinity.persistent else hashed_cookie)(draft, policy.affinity, upstream.id)
         return not policy.affinity.persistent
     if policy.hash_by:
@@ -92,9 +96,8 @@ def variants(affinity: Affinity, value: Encoded) -> list[tuple[str, Encoded]]:
 
 def attributes(affinity: Affinity, is_secure: bool, same_site: str) -> Encoded:
     """The attributes of a cookie, between single quotes.  Raises BadValue."""
-    expires = None if affinity.expires is None else f"%[date({int(affinity.expires)}),http_date]"
     found = [
-        expires and f"; Expires={expires}",
+        affinity.expires is not None and "; Expires=%[var(txn.expires)]",
         affinity.max_age is not None and f"; Max-Age={int(affinity.max_age)}",
         affinity.domain and f"; Domain={plain(affinity.domain)}",
         f"; Path={plain(affinity.path)}",

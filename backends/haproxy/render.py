@@ -92,6 +92,7 @@ def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:
     splits = {name: rows for host in hosts for name, rows in host.splits}
     canaries = {name: rows for host in hosts for name, rows in host.choices.canaries}
     patterns = {name: rows for host in hosts for name, rows in host.choices.patterns}
+    schemes = {name: rows for host in hosts for name, rows in host.choices.schemes}
     fallbacks = {name: rows for host in hosts for name, rows in host.choices.fallbacks}
     chosen = {"maps/canaries.map": canaries, "maps/patterns.map": patterns} if canaries else {}
     if any(host.clients for host in hosts):
@@ -99,6 +100,7 @@ def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:
         chosen["maps/subjects.map"] = {host.site: host.subjects for host in hosts if host.subjects}
     if any(host.patterns for host in hosts):
         chosen["maps/names.map"] = {host.site: host.patterns for host in hosts if host.patterns}
+    chosen |= {"maps/schemes.map": schemes} if schemes else {}
     chosen |= {"maps/fallbacks.map": fallbacks} if fallbacks else {}
     return {
         **{path: [row for name in sorted(rows) for row in rows[name]] for path, rows in chosen.items()},

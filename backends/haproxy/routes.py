@@ -48,6 +48,7 @@ class Choices(Struct, frozen=True, gc=False):
     canaries: tuple[tuple[Encoded, tuple[Row, ...]], ...] = ()
     patterns: tuple[tuple[Encoded, tuple[Row, ...]], ...] = ()
     fallbacks: tuple[tuple[Encoded, tuple[Row, ...]], ...] = ()
+    schemes: tuple[tuple[Encoded, tuple[Row, ...]], ...] = ()
     headers: frozenset[Encoded] = frozenset()
     cookies: frozenset[Encoded] = frozenset()
 
@@ -152,7 +153,7 @@ def host_rows(host: Host, site: Encoded) -> dict[str, Any]:
 
 
 def searched_after(name: Encoded, pattern: str) -> Encoded:
-    r"""The key for `name=\n` and a text in which a pattern is found; `^` is where that text begins.  Raises BadValue."""
+    r"""The key for `name=\n` and a text where a pattern is found; `^` is its begin.  Raises BadValue."""
     return Encoded(rf"^{re.escape(name)}=\n(?ms:.*?(?:{syntax.pattern(pattern)}))")
 
 
@@ -297,17 +298,19 @@ class Chooser:
         self._canaries: dict[Encoded, tuple[Row, ...]] = {}
         self._patterns: dict[Encoded, tuple[Row, ...]] = {}
         self._fallbacks: dict[Encoded, tuple[Row, ...]] = {}
+        self._schemes: dict[Encoded, tuple[Row, ...]] = {}
         self._headers: set[Encoded] = set()
         self._cookies: set[Encoded] = set()
 
     def choices(self) -> Choices:
         """All that was gathered."""
-        if not self._canaries and not self._fallbacks:
+        if not self._canaries and not self._fallbacks and not self._schemes:
             return Choices()
         return Choices(
             tuple(self._canaries.items()),
             tuple(self._patterns.items()),
             tuple(self._fallbacks.items()),
+            tuple(self._schemes.items()),
             frozenset(self._headers),
             frozenset(self._cookies),
         )
@@ -319,6 +322,8 @@ class Chooser:
                 yield canary_target(canary, route)
             if fallback := fallback_target(route):
                 yield fallback
+            if route.policy.protocol == "as_client":
+                yield from (secure_target(part.upstream, route) for part in route.action.split)
 
     def named(self, main: Target, route: Route) -> Target:
         """The target under the name by which the maps know it.  Raises BadValue."""
@@ -326,6 +331,9 @@ class Chooser:
             return main
         if fallback := fallback_target(route):
             self._fallbacks[main.name] = ((syntax.row(main.name, fallback.name), route.source),)
+        if route.policy.protocol == "as_client":
+            secure = secure_target(main.action, route)
+            self._schemes[main.name] = ((syntax.row(main.name, secure.name), route.source),)
         canary = route.policy.canary
         if canary is None or canary.upstream == main.action:
             return main
@@ -374,6 +382,13 @@ def canary_target(canary: Canary, route: Route) -> Target:
         policy = msgspec.structs.replace(policy, affinity=None)
     regex = route.match.path if route.match.kind == "regex" and has_captures(policy) else ""
     return Target(target_name(canary.upstream, policy, regex), canary.upstream, policy, route.source, regex)
+
+
+def secure_target(upstream: str, route: Route) -> Target:
+    """The backend for requests over TLS where the upstream speaks what the client speaks."""
+    return target(
+        upstream, msgspec.structs.replace(route, policy=msgspec.structs.replace(route.policy, protocol="https"))
+    )
 
 
 def fallback_target(route: Route) -> Target | None:

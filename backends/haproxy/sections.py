@@ -49,6 +49,7 @@ class Features(Struct, frozen=True, gc=False):
     has_script: bool = False
     has_canaries: bool = False
     has_fallbacks: bool = False
+    has_schemes: bool = False
     has_clients: bool = False
     has_name_patterns: bool = False
     headers: tuple[Encoded, ...] = ()
@@ -63,6 +64,7 @@ def features_of(hosts: list[HostRows], sections: Iterable[Section]) -> Features:
         has_script=any(each.has_script for each in sections),
         has_canaries=any(each.canaries for each in choices),
         has_fallbacks=any(each.fallbacks for each in choices),
+        has_schemes=any(each.schemes for each in choices),
         has_clients=any(each.clients for each in hosts),
         has_name_patterns=any(each.patterns for each in hosts),
         headers=tuple(sorted({name for each in choices for name in each.headers})),
