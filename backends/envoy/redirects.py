@@ -16,27 +16,24 @@ def redirect(action: Redirect) -> Json:
     """What the Route of a redirect has besides its match.  Raises BadValue."""
     if not 300 <= action.status <= 308:
         raise BadValue("InvalidStatus", f"expected a status from 300 to 308, got {action.status}")
-    told = {"status": str(action.status), **(complete(action.url) if action.url else partial(action))}
+    told = {"status": str(action.status), **target(action)}
     return {
         "metadata": {"filter_metadata": {SCRIPT_METADATA: {"redirect": told}}},
         "direct_response": {"status": action.status},
     }
 
 
-def complete(url: str) -> Json:
-    """A Location that is sent as it is."""
-    if not url.startswith(("http://", "https://")):
-        raise BadValue("InvalidUrl", "expected an absolute http or https URL")
-    return {"url": header_value(url)}
-
-
-def partial(action: Redirect) -> Json:
-    """What differs from the URL of the request."""
-    told: Json = {}
-    if action.path:
-        told["path"] = Match("exact", bounded(action.path)).encoded
-    if action.query is not None:
-        told["query"] = header_value(action.query)
+def target(action: Redirect) -> Json:
+    """Where it leads: a `url` that is complete from the scheme or the path on, or what differs from the request's."""
+    told: Json = {name: True for name in ("cut_slash", "is_relative") if getattr(action, name)}
     if action.host:
         told["host"] = header_value(action.host)
-    return told | {name: True for name in ("cut_slash", "is_relative") if getattr(action, name)}
+    if action.url:
+        if not action.url.startswith(("http://", "https://")):
+            raise BadValue("InvalidUrl", "expected an absolute http or https URL")
+        return {"url": header_value(action.url)}
+    path = Match("exact", bounded(action.path)).encoded
+    query = None if action.query is None else header_value(action.query)
+    if path and query is not None:
+        return told | {"url": f"{path}?{query}" if query else path}
+    return told | ({"path": path} if path else {}) | ({} if query is None else {"query": query})

@@ -76,16 +76,17 @@ local function origin(handle, headers, host)
   return headers:get("x-forwarded-proto") .. "://" .. (host or headers:get(":authority"))
 end
 
--- Complete, or the URL of the request with the parts that the redirect has.
+-- Complete from the scheme or the path on, or the URL of the request with the parts that the redirect has.
 local function location(handle, headers, redirect, target, path, query)
-  if redirect.url then
-    return redirect.url
-  end
-  local end_of_client = redirect.cut_slash and "/$" or "$"
-  local rest
-  if redirect.path or redirect.query then
-    query = redirect.query or query
-    rest = (redirect.path or gsub(path, end_of_client, "")) .. (query ~= "" and "?" .. query or "")
+  local rest, end_of_client = redirect.url, redirect.cut_slash and "/$" or "$"
+  if rest then
+    if byte(rest) ~= 0x2f then
+      return rest
+    end
+  elseif redirect.path then
+    rest = redirect.path .. (query ~= "" and "?" .. query or "")
+  elseif redirect.query then
+    rest = gsub(path, end_of_client, "") .. (redirect.query ~= "" and "?" .. redirect.query or "")
   else
     rest = gsub(target, end_of_client, "")
   end
