@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 from backends.nginx import version
 from backends.nginx.render import Memory, render
 from gen.backend import Bundle, Placement, Plan, changed_files
+from gen.fit import WORDS
 
 if TYPE_CHECKING:
     from backends.nginx.control import Control
     from gen.ir import Config
+
+LACKING = frozenset(("waf", "tracing", "directives", "listeners"))
+"""The words of gen.fit that nginx cannot honour."""
 
 
 def create(placement: Placement) -> Nginx:
@@ -27,7 +31,7 @@ class Nginx:
     """See gen.backend.Backend."""
 
     name = "nginx"
-    features = frozenset({"upstream_host", "regex", "weights", "dns"})
+    features = WORDS - LACKING
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement

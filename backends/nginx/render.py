@@ -4,26 +4,35 @@ nginx.conf              what holds for all: workers, timeouts, headers, upstream
 digest.conf             the location by which nginx reports what it runs
 listen.conf             addresses and ports; listen-default.conf is the same for the catch-all
 upstreams.conf          one group for each upstream that has endpoints
+policies.conf           what policies need beside the servers: zones, a cache
 hosts/NAME-ID.conf      one server for each host; default.conf is the catch-all
+patterns/NAME-ID.conf   the same for the names of a host that are patterns: nginx tries them last
+policies/               passwords and certificates that policies name
 certificates/NAME-ID    .crt and .key
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import jinja2
 from msgspec import Struct
 
-from backends.nginx import syntax
-from backends.nginx.routes import Location, Target, locations
+from backends.nginx import options as own_options
+from backends.nginx import phrases, syntax
+from backends.nginx.parts import Base, Target, Zone, base_of
+from backends.nginx.phrases import directive
+from backends.nginx.routes import Location, locations, variant, variant_name
+from backends.nginx.servers import certificate_lines, names_of, pattern_names
 from backends.nginx.syntax import NOTHING, Word
 from backends.nginx.version import Version
 from gen.backend import Bundle, digest_of_files, object_name
 from gen.errors import BadValue, Rejected
-from gen.ir import CATCH_ALL, Certificate, Config, Endpoint, Forward, Host, Options, Source, Upstream
+from gen.ir import CATCH_ALL, NO_POLICY, Certificate, Config, Endpoint, Forward, Host, Options, Route, Source, Upstream
+from gen.policy import certificates_of
+from gen.policy import upstreams_of as policy_upstreams
 
 HTTP2_DIRECTIVE: Version = (1, 25, 1)
 KEEPALIVE_MIN_TIMEOUT: Version = (1, 27, 4)
@@ -46,6 +55,9 @@ class Rendered(Struct, frozen=True):
     origins: Lines = ()
     target: Target = Target()
     variables: int = 0
+    patterns: bytes = b""
+    files: Mapping[str, bytes] = {}
+    zones: tuple[Zone, ...] = ()
 
 
 class Memory:
@@ -72,40 +84,93 @@ class Memory:
 def render(config: Config, version: Version, memory: Memory | None = None) -> Bundle:
     """The bundle for a Config.  Raises Rejected, with the object to blame, for a value that nginx cannot hold."""
     memory = memory or Memory()
-    options, context = config.options, (zone_size(config.upstreams.values()), bool(config.options.resolvers))
-    groups = {name: memory.recall(name, it, context, group) for name, it in config.upstreams.items()}
+    options, base = config.options, base_of(config.options)
+    variants = [(kind, name) for kind, name in sorted(variants_of(config)) if kind]
+    size = zone_size([*config.upstreams.values(), *(config.upstreams[name] for _, name in variants)])
+    idle = idle_lines(options)
+    groups: dict[str, Rendered] = {}
+    for kind, name in [*(("", name) for name in config.upstreams), *variants]:
+        context = (size, bool(options.resolvers), idle, kind)
+        groups[variant_name(kind, name)] = memory.recall(f"{kind} {name}", config.upstreams[name], context, group)
     certificates = {name: memory.recall(name, it, None, certificate) for name, it in config.certificates.items()}
     servers = []
     for host in config.hosts.values():
         own = host.certificate or (options.default_certificate if host.name == CATCH_ALL else "")
         targets = tuple((name, groups[name].target) for name in upstreams_of(host))
-        servers.append(memory.recall(host.name, host, (targets, certificates[own].name if own else NOTHING), server))
+        pems = tuple((name, certificates[name].name) for route in host.routes for name in certificates_of(route.policy))
+        aliases = tuple(map(config.certificates[own].is_for, host.aliases)) if own and host.aliases else ()
+        context_of_host = (targets, certificates[own].name if own else NOTHING, base, pems, aliases)
+        servers.append(memory.recall(host.name, host, context_of_host, server))
     memory.turn()
 
     files: dict[str, bytes] = {}
     origins: dict[str, Lines] = {}
     for it in servers:
         files[f"hosts/{it.name}.conf"], origins[f"hosts/{it.name}.conf"] = it.text, it.origins
+        if it.patterns:
+            files[f"patterns/{it.name}.conf"], origins[f"patterns/{it.name}.conf"] = it.patterns, it.origins[:1]
+        files.update(it.files)
     for name, it in certificates.items():
         pem = config.certificates[name]
         for path, content in ((f"certificates/{it.name}.crt", pem.chain), (f"certificates/{it.name}.key", pem.key)):
             files[path], origins[path] = content, it.origins
     files["upstreams.conf"], origins["upstreams.conf"] = concatenated(groups.values())
-    files["nginx.conf"] = main_file(config, version, sum(it.variables for it in servers))
+    policies = (
+        own_options.policy_lines(
+            (zone for it in servers for zone in it.zones),
+            b"".join(it.text for it in servers if it.variables or it.files),
+        )
+        if has_policies(config)
+        else []
+    )
+    if policies:
+        files["policies.conf"] = "".join(f"{line}\n" for line in policies).encode()
+    variables = sum(it.variables for it in servers) + len(policies)
+    files["nginx.conf"] = main_file(config, version, variables, base, files)
     files["listen.conf"] = listen_file(options, version, is_default=False)
     files["listen-default.conf"] = listen_file(options, version, is_default=True)
     digest = digest_of_files({**files, "digest.conf": digest_file(options, "")})
     files["digest.conf"] = digest_file(options, digest)
-    secrets = frozenset(f"certificates/{it.name}.key" for it in certificates.values())
-    return Bundle(dict(sorted(files.items())), digest, config, secrets, origins)
+    secrets = {f"certificates/{it.name}.key" for it in certificates.values()}
+    secrets |= {path for path in files if path.endswith(".htpasswd")}
+    return Bundle(dict(sorted(files.items())), digest, config, frozenset(secrets), origins)
+
+
+def has_policies(config: Config) -> bool:
+    """Whether any route has a policy."""
+    return any(route.policy is not NO_POLICY for host in config.hosts.values() for route in host.routes)
+
+
+def variants_of(config: Config) -> set[tuple[str, str]]:
+    """The upstreams that a policy balances in another way."""
+    return {
+        (kind, name)
+        for host in config.hosts.values()
+        for route in host.routes
+        if route.policy is not NO_POLICY and (kind := variant(route.policy))
+        for name in upstreams_of_route(route)
+    }
 
 
 def upstreams_of(host: Host) -> Iterator[str]:
-    """The upstreams that the routes of a host name."""
+    """The groups that the routes of a host name."""
     for route in host.routes:
+        kind = variant(route.policy) if route.policy is not NO_POLICY else ""
         if isinstance(route.action, Forward):
             for part in route.action.split:
-                yield part.upstream
+                yield variant_name(kind, part.upstream)
+        if route.policy is not NO_POLICY:
+            yield from policy_upstreams(route.policy)
+            if kind and route.policy.canary:
+                yield variant_name(kind, route.policy.canary.upstream)
+
+
+def upstreams_of_route(route: Route) -> Iterator[str]:
+    """The upstreams among which a route chooses."""
+    if isinstance(route.action, Forward):
+        yield from (part.upstream for part in route.action.split)
+    if route.policy.canary:
+        yield route.policy.canary.upstream
 
 
 def concatenated(parts: Iterable[Rendered]) -> tuple[bytes, Lines]:
@@ -123,10 +188,10 @@ def concatenated(parts: Iterable[Rendered]) -> tuple[bytes, Lines]:
 # ------------------------------------------------------------------ units
 
 
-def group(upstream: Upstream, context: tuple[int, bool]) -> Rendered:
+def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) -> Rendered:
     """The group of an upstream; one without endpoints has none, and neither has a name that nginx resolves."""
-    size, can_resolve = context
-    name = syntax.name(object_name(upstream.id))
+    size, can_resolve, idle, kind = context
+    name = syntax.name(object_name(upstream.id, kind) if kind else object_name(upstream.id))
     try:
         if upstream.dns:
             target = Target(syntax.dns_target(upstream.dns), is_dns=True) if can_resolve else Target()
@@ -136,8 +201,9 @@ def group(upstream: Upstream, context: tuple[int, bool]) -> Rendered:
         raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
     if not peers:
         return Rendered(upstream, context, name)
-    text = macro("upstreams.conf", "upstream")(name, size, upstream.balance, peers).encode()
-    return Rendered(upstream, context, name, text, ((0, upstream.source),), Target(name))
+    text = macro("upstreams.conf", "upstream")(name, size, kind or upstream.balance, peers, idle).encode()
+    target = Target(name, servers=tuple(address for address, _ in peers))
+    return Rendered(upstream, context, name, text, ((0, upstream.source),), target)
 
 
 def live(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
@@ -151,25 +217,47 @@ def certificate(unit: Certificate, context: None) -> Rendered:
     return Rendered(unit, context, syntax.name(object_name(unit.id)), origins=((1, unit.source),))
 
 
-def server(host: Host, context: tuple[tuple[tuple[str, Target], ...], Word]) -> Rendered:
-    """The server of a host."""
-    targets, own_certificate = context
+def server(
+    host: Host,
+    context: tuple[tuple[tuple[str, Target], ...], Word, Base, tuple[tuple[str, Word], ...], tuple[bool, ...]],
+) -> Rendered:
+    """The server of a host, another for names that its certificate is not for, and one for patterns."""
+    targets, own_certificate, base, certificates, aliases = context
+    found = locations(host, dict(targets), base, dict(certificates))
     try:
-        server_name = syntax.server_name(host.name)
+        servers = names_of(host, own_certificate, aliases)
+        patterns = pattern_names(host)
+        own, files = certificate_lines(host)
     except BadValue as error:
         raise Rejected(f"host {host.name[:80]!r}: {error}", host.sources) from error
-    found = locations(host, dict(targets))
-    text = macro("host.conf", "server")(
-        listen=syntax.name("listen.conf" if host.name else "listen-default.conf"),
-        name=server_name,
-        certificate=own_certificate,
-        locations=found,
-        splits=(splits := [it.handler for it in found if it.handler.shares]),
-        may_not_resolve=any(it.handler.may_not_resolve for it in found),
+    written = [it.handler.written for it in found]
+    splits = [it.handler for it in found if it.handler.shares]
+    fill_in = {
+        "listen": syntax.name("listen.conf" if host.name else "listen-default.conf"),
+        "locations": found,
+        "may_not_resolve": any(it.handler.may_not_resolve for it in found),
+        "own": own,
+        "internal": [line for each in written for line in each.locations],
+    }
+    write = macro("host.conf", "server")
+    maps = [line for each in written for line in each.maps]
+    text = "".join(
+        write(names=names, certificate=name, splits=splits if first else (), maps=maps if first else (), **fill_in)
+        for first, (names, name) in zip((True, False), servers, strict=False)
     )
-    own = ((1, host.sources[0]),) if host.sources else ()
+    if patterns:
+        fill_in["listen"] = syntax.name("listen.conf")
+        more = write(names=patterns, certificate=NOTHING, splits=(), maps=(), **fill_in)
     return Rendered(
-        host, context, file_name(host), text.encode(), own + route_lines(text, found), variables=len(splits)
+        host,
+        context,
+        file_name(host),
+        text.encode(),
+        (((1, host.sources[0]),) if host.sources else ()) + route_lines(text, found),
+        variables=len(splits) + sum(each.variables for each in written),
+        patterns=more.encode() if patterns else b"",
+        files={**files, **{path: content for each in written for path, content in each.files.items()}},
+        zones=tuple(zone for each in written for zone in each.zones),
     )
 
 
@@ -190,13 +278,14 @@ def route_lines(text: str, found: Sequence[Location]) -> Lines:
 # ------------------------------------------------------------------ files for all
 
 
-def main_file(config: Config, version: Version, variables: int) -> bytes:
+def main_file(config: Config, version: Version, variables: int, base: Base, files: Mapping[str, bytes]) -> bytes:
     """The file that nginx is started with."""
     options = config.options
-    names = [name for name in config.hosts if name and not name.startswith("*.")]
+    names = [name for host in config.hosts.values() for name in (host.name, *host.aliases) if name and name[:2] != "*."]
     return fill(
         "nginx.conf",
         workers=options.workers or syntax.name("auto"),
+        connections=options.max_connections or 16384,
         drain_timeout=syntax.seconds(options.drain_timeout),
         names_hash_size=power_of_two(2 * len(names), least=512),
         names_hash_bucket=bucket_size(names),
@@ -205,13 +294,36 @@ def main_file(config: Config, version: Version, variables: int) -> bytes:
         keepalive_min_timeout=syntax.seconds(min(KEEPALIVE_MIN_SECONDS, options.idle_timeout)),
         has_keepalive_min_timeout=version >= KEEPALIVE_MIN_TIMEOUT,
         has_http2_directive=version >= HTTP2_DIRECTIVE,
+        http2=syntax.name("off" if options.http2 is False else "on"),
+        tls_protocols=[syntax.name(each) for each in options.tls_protocols or ("TLSv1.2", "TLSv1.3")],
+        tickets=syntax.name("on" if options.tls_session_tickets else "off"),
         body_limit=options.body_limit,
         connect_timeout=syntax.seconds(options.connect_timeout),
         read_timeout=syntax.seconds(options.read_timeout),
         send_timeout=syntax.seconds(options.send_timeout),
-        tries=max(options.tries, 1),
+        tries=max(options.tries, 0 if options.retry_conditions is not None else 1),
+        retry=own_options.retry_line(options),
+        buffers=own_options.buffer_lines(options),
         resolvers=[syntax.resolver(address) for address in options.resolvers],
+        trusts_headers=bool(options.forwarded and options.forwarded.headers),
+        makes_request_id=options.request_id is not False,
+        request_headers=[(phrases.header(name), word) for name, word in base.request_headers],
+        passes_server="server" not in {name.lower() for name in base.hidden},
+        options=own_options.lines(options, base),
+        has_policies="policies.conf" in files,
+        has_patterns=any(path.startswith("patterns/") for path in files),
     )
+
+
+def idle_lines(options: Options) -> tuple[Word, ...]:
+    """Connections to upstreams that wait for requests."""
+    count = 32 if options.upstream_idle_connections is None else options.upstream_idle_connections
+    seconds = 4.0 if options.upstream_idle_timeout is None else options.upstream_idle_timeout
+    if not count:
+        return ()
+    found = (directive("keepalive", count), directive("keepalive_timeout", syntax.seconds(seconds)))
+    requests = options.upstream_idle_requests
+    return found if requests is None else (*found, directive("keepalive_requests", requests))
 
 
 def listen_file(options: Options, version: Version, *, is_default: bool) -> bytes:
@@ -221,7 +333,9 @@ def listen_file(options: Options, version: Version, *, is_default: bool) -> byte
         plain=[syntax.listen(address, options.http_port) for address in options.bind],
         secure=[syntax.listen(address, options.https_port) for address in options.bind],
         is_default=is_default,
-        has_http2_directive=version >= HTTP2_DIRECTIVE,
+        takes_proxy=bool(options.proxy_protocol),
+        says_http2=version < HTTP2_DIRECTIVE and options.http2 is not False,
+        lines=own_options.server_lines(options, is_default=is_default),
     )
 
 

@@ -10,25 +10,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from backends.nginx import syntax
+from backends.nginx import phrases, policy, syntax
+from backends.nginx.access import passes_access
+from backends.nginx.parts import Base, Parts, Target
+from backends.nginx.phrases import directive
+from backends.nginx.policy import Plain, Written
 from backends.nginx.syntax import NOTHING, Word
 from gen.backend import digest_of
 from gen.errors import BadValue, Rejected
-from gen.ir import Host, Redirect, Respond, Route, Source
+from gen.ir import NO_POLICY, Forward, Host, Policy, Redirect, Respond, Route, Source
 from gen.policy import literal
+
+NO_POLICIES = Written()
+NO_BASE = Base()
+NO_CERTIFICATES: Mapping[str, Word] = {}
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses for which `return` takes a URL."""
-
-
-class Target(Struct, frozen=True):
-    """What `proxy_pass` is given for an upstream.
-
-    Shape: `word` is the name of a group, or `name:port` where `is_dns`; empty where nothing can answer.
-    """
-
-    word: Word = NOTHING
-    is_dns: bool = False
 
 
 class Handler(Struct, frozen=True):
@@ -48,6 +46,7 @@ class Handler(Struct, frozen=True):
     resolved: Word = NOTHING
     shares: Sequence[tuple[Word, Word]] = ()
     may_not_resolve: bool = False
+    written: Written = NO_POLICIES
 
 
 class Location(Struct, frozen=True):
@@ -59,16 +58,17 @@ class Location(Struct, frozen=True):
     handler: Handler
 
 
-def locations(host: Host, targets: Mapping[str, Target]) -> list[Location]:
+def locations(
+    host: Host, targets: Mapping[str, Target], base: Base = NO_BASE, certificates: Mapping[str, Word] = NO_CERTIFICATES
+) -> list[Location]:
     """The locations of a host, in order.  Raises Rejected, with the object to blame, for what nginx cannot hold."""
     found = []
     for route, spots in zip(host.routes, spots_of(host.routes), strict=True):
         try:
             matches = [WRITERS[how](path) for how, path in spots]
             if matches:
-                found.append(
-                    Location(route.source, syntax.origin(route.source), matches, handler(host, route, targets))
-                )
+                done = handler(host, route, targets, base, certificates)
+                found.append(Location(route.source, syntax.origin(route.source), matches, done))
         except BadValue as error:
             raise Rejected(f"{route.source}: {error}", (route.source,)) from error
     return found
@@ -145,8 +145,90 @@ def takes(route: Route, path: str) -> bool:
 # ------------------------------------------------------------------ what happens to them
 
 
-def handler(host: Host, route: Route, targets: Mapping[str, Target]) -> Handler:
+def handler(
+    host: Host, route: Route, targets: Mapping[str, Target], base: Base, certificates: Mapping[str, Word]
+) -> Handler:
     """What the locations of a route do."""
+    simple = simple_handler(host, route, targets)
+    if is_simple(host, route) and not (simple.location and base.response_headers):
+        return simple
+    plain = plain_of(route, simple, targets)
+    written = policy.write(Parts(host, route, targets, base), plain, certificates)
+    return Handler(
+        written=written,
+        target=simple.target,
+        shares=simple.shares,
+        may_not_resolve=bool(simple.may_not_resolve and not plain.answer),
+    )
+
+
+def is_simple(host: Host, route: Route) -> bool:
+    """Whether a route has no policy but perhaps another host for its upstream."""
+    if host.policy.client_certificate:
+        return False
+    wanted = route.policy
+    if wanted is NO_POLICY:
+        return True
+    host_only = Policy(upstream_host=wanted.upstream_host)
+    return wanted == host_only and all(isinstance(piece, str) for piece in wanted.upstream_host or ())
+
+
+def plain_of(route: Route, simple: Handler, targets: Mapping[str, Target]) -> Plain:
+    """The action of a route in the words of its policies."""
+    wanted = route.policy
+    if simple.status and isinstance(route.action, Forward) and wanted.fallback:
+        target = targets[wanted.fallback.upstream]
+        if target.word and not target.is_dns:
+            return Plain(target=target.word, groups=((target.word, target),), is_fallback=True)
+    if simple.status:
+        text = () if simple.location or not simple.text else (simple.text,)
+        lines = [Word("absolute_redirect off;")] if simple.is_relative else []
+        if simple.location:
+            lines.append(directive("add_header", Word("Location"), simple.location, Word("always")))
+        is_late = isinstance(route.action, Respond) and simple.status != 503 and needs_phases(route)
+        return Plain((*lines, directive("return", simple.status, *text)), is_late=is_late)
+    return Plain(before=before(simple), target=simple.target, groups=groups_of(route, targets))
+
+
+def needs_phases(route: Route) -> bool:
+    """Whether an answer of the proxy itself has to wait for what is decided before it."""
+    parts = Parts(Host("", ()), route, {}, Base())
+    return passes_access(parts) or route.policy.https_redirect is not None or route.policy.error_pages is not None
+
+
+def before(simple: Handler) -> list[Word]:
+    """What gives the target its value, and the answer where it gets none."""
+    lines = [directive("set", simple.target, Word(f'"{simple.resolved}"'))] if simple.resolved else []
+    if simple.shares:
+        lines += phrases.answer_if(Word(f'{simple.target} = ""'), Word("return 503;"))
+    if simple.may_not_resolve:
+        lines.append(Word("error_page 502 = @unresolved;"))
+    return lines
+
+
+def groups_of(route: Route, targets: Mapping[str, Target]) -> tuple[tuple[Word, Target], ...]:
+    """The groups that a route may lead to, the main one first."""
+    names = [part.upstream for part in route.action.split] if isinstance(route.action, Forward) else []
+    if route.policy.canary:
+        names.append(route.policy.canary.upstream)
+    found = (targets[variant_name(variant(route.policy), name)] for name in names)
+    return tuple((target.word, target) for target in found if target.word)
+
+
+def variant(wanted: Policy) -> str:
+    """How the policy of a route balances, where that is not the upstream's own way."""
+    if wanted.affinity:
+        return "" if wanted.affinity.persistent else "hash"
+    return "hash" if wanted.hash_by is not None else wanted.balance or ""
+
+
+def variant_name(kind: str, upstream: str) -> str:
+    """The key of the group of an upstream that is balanced in a way."""
+    return f"{kind} {upstream}" if kind else upstream
+
+
+def simple_handler(host: Host, route: Route, targets: Mapping[str, Target]) -> Handler:
+    """What the locations of a route without policies do."""
     action = route.action
     if isinstance(action, Respond):
         return Handler(action.status, syntax.body(action.body))
@@ -155,13 +237,16 @@ def handler(host: Host, route: Route, targets: Mapping[str, Target]) -> Handler:
         if action.status in REDIRECTS:
             return Handler(action.status, url, is_relative=action.is_relative)
         return Handler(action.status, location=url)
-    return proxy(host, route, [(targets[part.upstream], part.weight) for part in action.split if part.weight > 0])
+    kind = variant(route.policy) if route.policy is not NO_POLICY else ""
+    parts = [(targets[variant_name(kind, part.upstream)], part.weight) for part in action.split if part.weight > 0]
+    return proxy(host, route, parts)
 
 
 def proxy(host: Host, route: Route, parts: Sequence[tuple[Target, int]]) -> Handler:
     """Proxy to one upstream or to several by weight; 503 where none of them can answer."""
     wanted = route.policy.upstream_host
-    upstream_host = NOTHING if wanted is None else syntax.value(literal(wanted))
+    has_variables = wanted is None or not all(isinstance(piece, str) for piece in wanted)
+    upstream_host = NOTHING if wanted is None or has_variables else syntax.value(literal(wanted))
     if not any(target.word for target, _ in parts):
         return Handler(503)
     may_not_resolve = any(target.is_dns for target, _ in parts)

@@ -55,7 +55,8 @@ def _checked(text: str) -> str:
     return text
 
 
-def _limited(word: str) -> str:
+def limited(word: str) -> str:
+    """What nginx takes as one word."""
     if len(word) > WORD_LIMIT or (not word.isascii() and len(word.encode()) > WORD_LIMIT):
         raise BadValue("TooLong", f"expected at most {WORD_LIMIT} bytes once it is written for nginx")
     return word
@@ -65,26 +66,27 @@ def _escape(text: str) -> str:
     return _checked(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _escape_variables(text: str) -> str:
+def unexpanded(text: str) -> str:
+    """Text between quotes of which nothing is a variable."""
     return _escape(text).replace("$", "${gen_dollar}")
 
 
 def literal(text: str) -> Word:
     """A word where nginx expands no variables: a file name, a server name, a pattern."""
-    return Word(f'"{_limited(_escape(text))}"')
+    return Word(f'"{limited(_escape(text))}"')
 
 
 def value(text: str) -> Word:
     """A word where nginx expands variables; none of the text is one."""
-    return Word(f'"{_limited(_escape_variables(text))}"')
+    return Word(f'"{limited(unexpanded(text))}"')
 
 
 @lru_cache(maxsize=1024)
 def body(text: str) -> Word:
     """The text of a `return`, with lines and tabs; an empty one keeps nginx's HTML page away."""
-    lines = ("\\t".join(map(_escape_variables, line.split("\t"))) for line in text.split("\n"))
+    lines = ("\\t".join(map(unexpanded, line.split("\t"))) for line in text.split("\n"))
     encoded = "\\n".join(lines) or "$gen_nothing"
-    return Word(f'"{_limited(encoded)}"')
+    return Word(f'"{limited(encoded)}"')
 
 
 def prefix_location(path: str) -> Word:
@@ -175,15 +177,15 @@ def redirect(action: Redirect) -> Word:
         raise BadValue("InvalidStatus", f"expected a status from 300 to 308, got {action.status}")
     if action.url:
         return value(action.url)
-    origin = f"$scheme://{_escape_variables(action.host)}:$server_port" if action.host else "$scheme://$gen_host"
-    return Word(f'"{_limited(("" if action.is_relative else origin) + _target(action))}"')
+    origin = f"$scheme://{unexpanded(action.host)}:$server_port" if action.host else "$scheme://$gen_host"
+    return Word(f'"{limited(("" if action.is_relative else origin) + _target(action))}"')
 
 
 def _target(action: Redirect) -> str:
     """Path and query of a redirect."""
-    path = _escape_variables(Match("exact", _checked(action.path)).encoded)
+    path = unexpanded(Match("exact", _checked(action.path)).encoded)
     if action.query is not None:
-        query = _escape_variables(action.query)
+        query = unexpanded(action.query)
         return (path or "$gen_path") + (f"?{query}" if query else "")
     if path:
         return f"{path}$is_args$args"

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from backends.nginx.routes import Target, locations
+from backends.nginx.parts import Target
+from backends.nginx.routes import locations
 from backends.nginx.syntax import Word
 from gen.errors import Rejected
 from gen.ir import Host, Match, Policy, Redirect, Respond, Route, Source

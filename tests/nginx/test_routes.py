@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from backends.nginx.routes import Target, locations
+from backends.nginx.parts import Target
+from backends.nginx.routes import locations
 from backends.nginx.syntax import Word
 from gen.ir import Forward, Host, Match, Policy, Respond, Route, Source, Weighted
 from tests.haproxy.configs import config, host, to, upstream

@@ -1,0 +1,191 @@
+"""What the policies of one route add to the configuration, while it is gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from backends.nginx import phrases
+from backends.nginx.phrases import directive
+from backends.nginx.syntax import Word, literal, value
+from gen.backend import digest_of
+from gen.ir import Host, Options, Route
+
+Headers = tuple[tuple[str, Word], ...]
+
+REQUEST_HEADERS: Headers = tuple(
+    (name, Word(text))
+    for name, text in (
+        ("Host", "$gen_upstream_host"),
+        ("Connection", "$gen_connection"),
+        ("Upgrade", "$gen_upgrade"),
+        ("HTTP2-Settings", '""'),
+        ("Proxy", '""'),
+        ("X-Request-ID", "$gen_request_id"),
+        ("X-Real-IP", "$remote_addr"),
+        ("X-Forwarded-For", "$remote_addr"),
+        ("X-Forwarded-Host", "$gen_host"),
+        ("X-Forwarded-Port", "$server_port"),
+        ("X-Forwarded-Proto", "$scheme"),
+        ("X-Forwarded-Scheme", "$scheme"),
+        ("X-Scheme", "$scheme"),
+        ("X-Original-Forwarded-For", "$http_x_forwarded_for"),
+        ("X-Original-Forwarded-Host", "$http_x_forwarded_host"),
+    )
+)
+"""What every request for an upstream carries."""
+
+
+class Base(Struct, frozen=True):
+    """What holds for the whole proxy and has to be said again where a location says more of its kind."""
+
+    request_headers: Headers = REQUEST_HEADERS
+    response_headers: Headers = ()
+    hidden: tuple[str, ...] = ()
+    scheme: Word = Word("$scheme")
+    host: Word = Word("$host")
+    socket: str = ""
+    buffering: bool = False
+
+
+def base_of(options: Options) -> Base:
+    """What the options say of headers."""
+    changed: dict[str, Word] = {}
+    scheme, host = Word("$scheme"), Word("$host")
+    forwarded = options.forwarded
+    if options.proxy_protocol:
+        changed["X-Forwarded-Port"] = Word("$proxy_protocol_server_port")
+    if (forwarded and forwarded.headers) or options.proxy_protocol:
+        scheme = Word("$gen_scheme")
+        changed |= dict.fromkeys(("X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Scheme"), scheme)
+    if forwarded and forwarded.headers:
+        host = Word("$gen_host_name")
+        changed["X-Forwarded-Port"] = Word("$gen_port")
+    if forwarded and forwarded.append:
+        changed["X-Forwarded-For"] = Word("$gen_forwarded_for")
+    request = {name: changed.get(name, word) for name, word in REQUEST_HEADERS}
+    own = {name: phrases.text(text) for name, text in options.request_headers or ()}
+    response: Headers = tuple((name, value(text)) for name, text in options.response_headers or ())
+    hidden = (*(name for name, _ in options.response_headers or ()), *(options.hidden_headers or ()))
+    if options.hsts:
+        response += (("Strict-Transport-Security", Word("$gen_hsts")),)
+        hidden += ("Strict-Transport-Security",)
+    buffering = bool(options.buffering and options.buffering.response)
+    return Base(overlaid(tuple(request.items()), own), response, hidden, scheme, host, buffering=buffering)
+
+
+def overlaid(headers: Headers, changes: Mapping[str, Word]) -> Headers:
+    """Headers with some replaced, whatever their case, and others added."""
+    left = {name.lower(): (name, word) for name, word in headers}
+    for name, word in changes.items():
+        left[name.lower()] = (left.get(name.lower(), (name,))[0], word)
+    return tuple(left.values())
+
+
+class Target(Struct, frozen=True):
+    """What `proxy_pass` is given for an upstream.
+
+    Shape: `word` is the name of a group, or `name:port` where `is_dns`; empty where nothing can answer.  `servers` are
+    the addresses of a group.
+    """
+
+    word: Word = Word()
+    is_dns: bool = False
+    servers: tuple[Word, ...] = ()
+
+
+class Zone(Struct, frozen=True, order=True):
+    """Shared memory that counts the requests of each client address."""
+
+    name: Word
+    rate: str = ""
+    exempt: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Word:
+        """What is counted: the same variable for as long as the zone exists, since a reload cannot change that."""
+        return Word(f"$gen_key_{self.name}")
+
+
+@dataclass
+class Parts:
+    """One route and what it needs.
+
+    Shape: `first` keeps what the location's own regex captured, `checks` may answer, `last` ends with what ends the
+    rewrite phase, `lines` are all other directives; `maps` stand beside the server, `locations` are internal ones of
+    it.  `sent` are headers for the upstream that differ, `added` those for the client, `hidden` the upstream's that
+    are withheld.
+    """
+
+    host: Host
+    route: Route
+    targets: Mapping[str, Target]
+    base: Base
+    is_plain_answer: bool = False
+    first: list[Word] = field(default_factory=list)
+    checks: list[Word] = field(default_factory=list)
+    last: list[Word] = field(default_factory=list)
+    lines: list[Word] = field(default_factory=list)
+    maps: list[Word] = field(default_factory=list)
+    locations: list[Word] = field(default_factory=list)
+    sent: dict[str, Word] = field(default_factory=dict)
+    added: list[tuple[str, Word]] = field(default_factory=list)
+    added_on_success: list[tuple[str, Word]] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    zones: list[Zone] = field(default_factory=list)
+    variables: int = 0
+
+    @property
+    def identity(self) -> str:
+        """Which route this is, in names of ours."""
+        match = self.route.match
+        return digest_of(self.host.name.encode(), match.kind.encode(), match.path.encode())
+
+    def name(self, kind: str) -> Word:
+        """A name for something of this route."""
+        return Word(f"gen_{kind}_{self.identity}")
+
+    def variable(self, kind: str) -> Word:
+        """A variable of this route."""
+        return Word(f"$gen_{kind}_{self.identity}")
+
+    def map(self, source: Word, kind: str, default: Word, cases: list[tuple[Word, Word]]) -> Word:
+        """A variable that follows another one."""
+        target = self.variable(kind)
+        lines = [directive("default", default), *(directive(str(key), word) for key, word in cases)]
+        self.maps += phrases.block(Word(f"map {source} {target}"), lines)
+        self.variables += 1
+        return target
+
+    def file(self, kind: str, suffix: str, content: bytes) -> Word:
+        """A file of this route as an argument."""
+        path = f"policies/{kind}-{self.identity}.{suffix}"
+        self.files[path] = content
+        return literal(path)
+
+    def response_lines(self, more: Headers = ()) -> list[Word]:
+        """All headers that are set on the answer."""
+        every = overlaid(self.base.response_headers, {}) + tuple(self.added) + more
+        found = [directive("add_header", phrases.header(name), word, Word("always")) for name, word in every]
+        return found + [directive("add_header", phrases.header(name), word) for name, word in self.added_on_success]
+
+    def request_lines(self, module: str, changes: Mapping[str, Word] | None = None) -> list[Word]:
+        """All headers that are set on the request for an upstream, where any of them differs."""
+        sent = {**self.sent, **(changes or {})}
+        if module == "fastcgi" or (not sent and module == "proxy"):
+            return []
+        setting = Word(f"{module}_set_header")
+        headers = overlaid(self.base.request_headers, sent)
+        if module == "grpc":
+            headers = tuple((name, word) for name, word in headers if name not in {"Connection", "Upgrade"})
+        return [directive(setting, phrases.header(name), word) for name, word in headers]
+
+    def hiding_lines(self, module: str) -> list[Word]:
+        """All headers of the upstream that are withheld."""
+        if not self.hidden and module == "proxy":
+            return []
+        names = dict.fromkeys(name.lower() for name in (*self.base.hidden, *self.hidden))
+        return [directive(f"{module}_hide_header", phrases.header(name)) for name in names]
