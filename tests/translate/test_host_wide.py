@@ -266,6 +266,18 @@ def test_client_certificates_are_for_all_paths() -> None:
 
 
 @BOTH
+def test_a_closed_ingress_keeps_the_protection_of_its_host(settings: object) -> None:
+    found = world(
+        annotated("a", "a.example", {"/x": "s"}, {"auth-tls-secret": "t1/ca", "auth-type": "basic"}),
+        annotated("b", "a.example", {"/y": "t"}, {}),
+        secret("ca", "t1", {"ca.crt": authority().cert_pem.bytes()}),
+        settings=settings,  # type: ignore[arg-type]
+    )
+    assert host(found).policy.client_certificate
+    assert route(found, "/x").action == Respond(503)
+
+
+@BOTH
 @pytest.mark.parametrize("reference", ["t1/absent", "ca", "t2/ca", "t1/bad", "t1/empty"])
 def test_without_its_authority_the_whole_host_is_forbidden(settings: object, reference: str) -> None:
     found = world(

@@ -34,8 +34,9 @@ from gen.dialects.ingress_nginx import (
     tuning,
 )
 from gen.dialects.ingress_nginx.ground import Ground
+from gen.dialects.wishes import ClientCa
 from gen.errors import BadValue
-from gen.ir import NO_HOST_POLICY, NO_POLICY, Issue, Respond, Severity, Source
+from gen.ir import NO_POLICY, Issue, Respond, Severity, Source
 
 PREFIX = "nginx.ingress.kubernetes.io"
 _MODULES = (
@@ -68,6 +69,13 @@ def read(
     return _Reading(lead, source, ground).result(ours)
 
 
+def _closed(effects: Effects) -> Effects:
+    """503 on every route; what protects the whole host stays, for other Ingresses have routes there."""
+    policy = msgspec.structs.replace(NO_POLICY, cors=effects.policy.cors)
+    wishes = tuple(wish for wish in effects.wishes if isinstance(wish, ClientCa))
+    return msgspec.structs.replace(effects, policy=policy, action=_CLOSED, https=None, wishes=wishes)
+
+
 class _Reading:
     """The reading of one Ingress, while it goes on."""
 
@@ -89,8 +97,7 @@ class _Reading:
                 self._parse(ROWS[name], given, text, found)
         effects = combine(self._built(found))
         if self._is_closed:
-            policy = msgspec.structs.replace(NO_POLICY, cors=effects.policy.cors)
-            effects = msgspec.structs.replace(effects, policy=policy, host=NO_HOST_POLICY, action=_CLOSED, https=None)
+            effects = _closed(effects)
         if self._issues:
             effects = msgspec.structs.replace(effects, is_rejected=self._is_rejected, issues=tuple(self._issues))
         return effects
