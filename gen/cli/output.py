@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from gen.backend import Bundle
@@ -76,16 +76,17 @@ def files_before(directory: Path) -> set[str]:
 def make_folders(directory: Path, paths: Collection[str]) -> None:
     """Make the directory and its folders.  Raises UsageError where one is a symlink, which may lead anywhere."""
     directory.mkdir(parents=True, exist_ok=True)
-    for folder in sorted({folder for path in paths for folder in folders_of(path)}):
+    for folder in sorted(folders_above(paths)):
         place = directory / folder
         if place.is_symlink():
             raise UsageError(f"{place} is a symlink: gen does not write through it")
         place.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
 
 
-def folders_of(path: str) -> Iterator[str]:
-    """The folders above a path, relative like it."""
-    return (str(folder) for folder in PurePosixPath(path).parents if folder.name)
+def folders_above(paths: Iterable[str]) -> set[str]:
+    """The folders above these paths, relative like them."""
+    parents = {path.rpartition("/")[0] for path in paths} - {""}
+    return parents | folders_above(parents) if parents else parents
 
 
 def write_if_different(path: Path, content: bytes, mode: int) -> None:
@@ -108,6 +109,6 @@ def remove(directory: Path, paths: Collection[str]) -> None:
     """Remove files, and the folders that are empty then."""
     for path in paths:
         (directory / path).unlink(missing_ok=True)
-    for folder in sorted({folder for path in paths for folder in folders_of(path)}, reverse=True):
+    for folder in sorted(folders_above(paths), reverse=True):
         with contextlib.suppress(OSError):
             (directory / folder).rmdir()

@@ -146,7 +146,7 @@ def object_entry(item: Item, kind: str, namespace: str) -> Entry:
     if len(item.text) > MAX_OBJECT:
         return Fault("TooLarge", f"an object of more than {MAX_OBJECT} bytes", item.where, kind=kind)
     try:
-        UNIQUE_KEYS.decode(item.text.decode())
+        require_unique_keys(item.text)
         return admit(decode(kind, item.text), item.where, namespace)
     except BadValue as error:
         return located(fault_in({**plain(item.text), "kind": kind}, error, item.where), item)
@@ -160,6 +160,16 @@ def plain(text: bytes) -> Mapping[str, object]:
         return msgspec.json.decode(text, type=dict[str, object])
     except UNREADABLE:
         return {}
+
+
+def require_unique_keys(text: bytes) -> None:
+    """Raise BadValue where an object has a key twice; a text that comes out as it went in has none."""
+    try:
+        if msgspec.json.encode(msgspec.json.decode(text)) == msgspec.json.format(text, indent=-1):
+            return
+    except UNREADABLE:
+        pass
+    UNIQUE_KEYS.decode(text.decode())
 
 
 def only_once(pairs: list[tuple[str, object]]) -> None:
