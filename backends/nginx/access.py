@@ -5,7 +5,7 @@ from __future__ import annotations
 from backends.nginx import phrases
 from backends.nginx.parts import Parts, Target, Zone
 from backends.nginx.phrases import EMPTY, directive
-from backends.nginx.syntax import Word, seconds, value
+from backends.nginx.syntax import Word, literal, seconds, value
 from gen.backend import digest_of
 from gen.errors import BadValue
 from gen.policy import BasicAuth, ExternalAuth, RateLimit
@@ -71,9 +71,10 @@ def basic(parts: Parts, auth: BasicAuth) -> None:
     content = "".join(f"{name}:{hashed}\n" for name, hashed in auth.users)
     if any(set(f"{name}{hashed}") & set("\r\n") or ":" in name for name, hashed in auth.users):
         raise BadValue("AuthFileInvalid", "expected names and hashes without line breaks")
-    path = parts.file("passwords", "htpasswd", content.encode())
+    path = f"passwords/{parts.identity}-{digest_of(content.encode())}.htpasswd"
+    parts.files[path] = content.encode()
     realm = phrases.quoted_string("off " if auth.realm == "off" else auth.realm)
-    parts.lines += [directive("auth_basic", realm), directive("auth_basic_user_file", path)]
+    parts.lines += [directive("auth_basic", realm), directive("auth_basic_user_file", literal(path))]
     parts.sent["Authorization"] = EMPTY
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -21,6 +22,11 @@ from gen.files import Generations
 from gen.process import Daemon, run
 
 SOCKET_PATH_LIMIT = 107
+ENTRIES = (
+    "nginx.conf", "digest.conf", "listen.conf", "listen-default.conf", "upstreams.conf", "policies.conf",
+    "hosts", "patterns", "certificates", "policies",
+)  # fmt: skip
+"""What a generation has, but for passwords."""
 PATIENCE = 4.0
 POLL_INTERVAL = 0.02
 COMMAND_TIMEOUT = 60.0
@@ -63,12 +69,55 @@ def binary_of(placement: Placement) -> str:
     return found
 
 
+WORKERS = "nobody"
+"""The user of the workers of a root's nginx."""
+
+
+def lay_out(directory: Path, current: Path) -> None:
+    """Make a directory for `-c`: everything in it leads to the current generation, but passwords are there themselves.
+
+    The workers read passwords at every request, and a root's workers have no access to the generations.  Passwords of
+    the last generation but one are removed.
+    """
+    directory.mkdir(exist_ok=True, mode=0o711)
+    for name in ENTRIES:
+        link = directory / name
+        if not link.is_symlink():
+            link.symlink_to(current / name)
+    here = directory / "passwords"
+    here.mkdir(exist_ok=True, mode=0o711)
+    if os.geteuid() == 0:
+        directory.chmod(0o711)
+        here.chmod(0o711)
+    wanted = {path.name: path for path in (current / "passwords").glob("*.htpasswd")}
+    listed = here / ".last"
+    last = set(listed.read_text().split()) if listed.exists() else set()
+    for name in wanted.keys() - {path.name for path in here.iterdir()}:
+        place(wanted[name].read_bytes(), here / name)
+    for path in here.glob("*.htpasswd"):
+        if path.name not in wanted and path.name not in last:
+            path.unlink()
+    listed.write_text("\n".join(sorted(wanted)))
+
+
+def place(content: bytes, path: Path) -> None:
+    """Write a file for the workers alone."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        if os.geteuid() == 0:
+            os.fchown(handle, pwd.getpwnam(WORKERS).pw_uid, -1)
+    fresh.rename(path)
+
+
 class Managed:
     """An nginx that gen starts; it goes on without gen, and a later gen adopts it."""
 
     def __init__(self, placement: Placement, generations: Generations) -> None:
         self._placement = placement
-        self._configuration = generations.current_link / "nginx.conf"
+        self._current = generations.current_link
         self._log = generations.state_dir / "proxy.log"
         self._record = generations.state_dir / "proxy.json"
         self._daemon: Daemon | None = None
@@ -85,6 +134,7 @@ class Managed:
         """Start nginx, or tell it to read its files again."""
         self._mark_log()
         if self._daemon and self._daemon.is_alive:
+            self._lay_out()
             self._daemon.send_signal(signal.SIGHUP)
             return
         if self._daemon:  # workers outlive a master that crashed, and go on listening
@@ -159,6 +209,13 @@ class Managed:
                 raise ApplyError(f"another process listens at {self._socket}; it must end before gen can start nginx")
             await asyncio.sleep(POLL_INTERVAL)
 
+    def _lay_out(self) -> None:
+        try:
+            lay_out(self._placement.runtime_dir / "conf_temp", self._current)
+        except OSError as error:
+            where = self._placement.runtime_dir
+            raise ApplyError(f"cannot write below {where}: {error.strerror or error}") from error
+
     def _start(self) -> Daemon:
         runtime_dir = self._placement.runtime_dir
         if len(os.fsencode(self._socket)) > SOCKET_PATH_LIMIT:
@@ -169,9 +226,10 @@ class Managed:
                 runtime_dir.chmod(0o711)  # the workers of a root's nginx are nobody, and have temporary files there
         except OSError as error:
             raise ApplyError(f"cannot make {runtime_dir}: {error.strerror or error}") from error
+        self._lay_out()
         raise_open_files_limit()
         # With a relative prefix the workers need no access to the directories above.
-        options = ["-e", "stderr", "-p", "./", "-c", str(self._configuration), "-g", "daemon off;"]
+        options = ["-e", "stderr", "-p", "./", "-c", "./conf_temp/nginx.conf", "-g", "daemon off;"]
         argv = [binary_of(self._placement), *options]
         return Daemon.start(argv, log=self._log, record=self._record, cwd=runtime_dir)
 

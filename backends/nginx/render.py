@@ -24,7 +24,7 @@ from backends.nginx import options as own_options
 from backends.nginx import phrases, syntax
 from backends.nginx.parts import Base, Target, Zone, base_of
 from backends.nginx.phrases import directive
-from backends.nginx.routes import Location, locations, variant, variant_name
+from backends.nginx.routes import PERSISTENT, Location, locations, variant, variant_name
 from backends.nginx.servers import certificate_lines, names_of, pattern_names
 from backends.nginx.syntax import NOTHING, Word
 from backends.nginx.version import Version
@@ -191,7 +191,8 @@ def concatenated(parts: Iterable[Rendered]) -> tuple[bytes, Lines]:
 def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) -> Rendered:
     """The group of an upstream; one without endpoints has none, and neither has a name that nginx resolves."""
     size, can_resolve, idle, kind = context
-    name = syntax.name(object_name(upstream.id, kind) if kind else object_name(upstream.id))
+    is_own = kind and kind != PERSISTENT
+    name = syntax.name(object_name(upstream.id, kind) if is_own else object_name(upstream.id))
     try:
         if upstream.dns:
             target = Target(syntax.dns_target(upstream.dns), is_dns=True) if can_resolve else Target()
@@ -201,9 +202,10 @@ def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) 
         raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
     if not peers:
         return Rendered(upstream, context, name)
+    if kind == PERSISTENT:  # the same group, whose servers are named one by one
+        return Rendered(upstream, context, name, target=Target(name, servers=tuple(server for server, _ in peers)))
     text = macro("upstreams.conf", "upstream")(name, size, kind or upstream.balance, peers, idle).encode()
-    target = Target(name, servers=tuple(address for address, _ in peers))
-    return Rendered(upstream, context, name, text, ((0, upstream.source),), target)
+    return Rendered(upstream, context, name, text, ((0, upstream.source),), Target(name))
 
 
 def live(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:

@@ -22,6 +22,7 @@ from gen.ir import NO_POLICY, Forward, Host, Policy, Redirect, Respond, Route, S
 from gen.policy import literal
 
 NO_POLICIES = Written()
+PERSISTENT = "persistent"
 NO_BASE = Base()
 NO_CERTIFICATES: Mapping[str, Word] = {}
 
@@ -218,7 +219,7 @@ def groups_of(route: Route, targets: Mapping[str, Target]) -> tuple[tuple[Word, 
 def variant(wanted: Policy) -> str:
     """How the policy of a route balances, where that is not the upstream's own way."""
     if wanted.affinity:
-        return "" if wanted.affinity.persistent else "hash"
+        return PERSISTENT if wanted.affinity.persistent else "hash"
     return "hash" if wanted.hash_by is not None else wanted.balance or ""
 
 
