@@ -5,11 +5,9 @@ Text of tenants stays plain text there: it gets into no format and no code.
 
 from __future__ import annotations
 
-from backends.envoy.syntax import Json, bounded, header_value
+from backends.envoy.syntax import Json, bounded, header_value, script_metadata
 from gen.errors import BadValue
 from gen.ir import Match, Redirect
-
-SCRIPT_METADATA = "envoy.filters.http.lua"
 
 
 def redirect(action: Redirect) -> Json:
@@ -17,10 +15,7 @@ def redirect(action: Redirect) -> Json:
     if not 300 <= action.status <= 308:
         raise BadValue("InvalidStatus", f"expected a status from 300 to 308, got {action.status}")
     told = {"status": str(action.status), **target(action)}
-    return {
-        "metadata": {"filter_metadata": {SCRIPT_METADATA: {"redirect": told}}},
-        "direct_response": {"status": action.status},
-    }
+    return {"metadata": script_metadata(redirect=told), "direct_response": {"status": action.status}}
 
 
 def target(action: Redirect) -> Json:

@@ -3,11 +3,12 @@
 -- Paths are matched decoded, with slashes merged and dot segments resolved, as nginx does it; hosts without a final
 -- dot.  What is forwarded stays as it was sent: the route is chosen with the canonical path and host in place, then
 -- the sent ones come back (`clear_route_cache: false` keeps the choice).
--- A route may ask, by its metadata, for a redirect: that is the answer then.
+-- A route may ask, by its metadata, for a redirect: that is the answer then; or for another host, made of values of the
+-- request: the route puts the one that was sent, which it finds in the dynamic metadata, into X-Forwarded-Host.
 -- A request without an X-Request-ID gets 32 hexadecimal digits.  One that may be sent twice may be tried again.
 
 local byte, char, find, format, gmatch = string.byte, string.char, string.find, string.format, string.gmatch
-local gsub, match, sub, upper = string.gsub, string.match, string.sub, string.upper
+local gsub, lower, match, sub, upper = string.gsub, string.lower, string.match, string.sub, string.upper
 local concat, random = table.concat, math.random
 
 local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
@@ -27,6 +28,10 @@ local function decode(hex)
     return "\0"
   end
   return (code < 0x20 or KEPT[code]) and "%" .. upper(hex) or char(code)
+end
+
+local function raw(hex)
+  return char(tonumber(hex, 16))
 end
 
 local function resolve(path)
@@ -69,11 +74,12 @@ local function without_dot(host)
   return find(host, ".:", 1, true) and gsub(host, "%.(:%d+)$", "%1") or host
 end
 
+local function port(handle)
+  return match(handle:streamInfo():downstreamLocalAddress(), "%d+$")
+end
+
 local function origin(handle, headers, host)
-  if host then
-    host = host .. match(handle:streamInfo():downstreamLocalAddress(), ":%d+$")
-  end
-  return headers:get("x-forwarded-proto") .. "://" .. (host or headers:get(":authority"))
+  return headers:get("x-forwarded-proto") .. "://" .. (host and host .. ":" .. port(handle) or headers:get(":authority"))
 end
 
 -- Complete from the scheme or the path on, or the URL of the request with the parts that the redirect has.
@@ -91,6 +97,48 @@ local function location(handle, headers, redirect, target, path, query)
     rest = gsub(target, end_of_client, "")
   end
   return redirect.is_relative and rest or origin(handle, headers, redirect.host) .. rest
+end
+
+local function assigned(text, name, pattern)
+  for key, value in gmatch(text or "", pattern) do
+    if key == name then
+      return value
+    end
+  end
+end
+
+local function escaped(sign)
+  return format("%%%02X", byte(sign))
+end
+
+-- The values that a text may hold: what gen.policy calls variables.
+local VALUES = {
+  host = function(request) return lower((gsub(request.host, ":%d*$", ""))) end,
+  http_host = function(request) return request.host end,
+  scheme = function(request) return request.headers:get("x-forwarded-proto") end,
+  uri = function(request) return (gsub(request.matched, "%%([23]%x)", raw)) end,
+  request_uri = function(request) return request.target end,
+  escaped_request_uri = function(request) return (gsub(request.target, "[^%w._~-]", escaped)) end,
+  args = function(request) return request.query end,
+  is_args = function(request) return request.query ~= "" and "?" or "" end,
+  remote_addr = function(request)
+    return match(request.handle:streamInfo():downstreamRemoteAddress(), "^%[?(.-)%]?:%d+$")
+  end,
+  remote_user = function() return "" end,
+  request_method = function(request) return request.headers:get(":method") end,
+  request_id = function(request) return request.headers:get("x-request-id") end,
+  server_port = function(request) return port(request.handle) end,
+  header = function(request, name) return request.headers:get(name) end,
+  cookie = function(request, name) return assigned(request.headers:get("cookie"), name, "([^=;%s]+)=([^;]*)") end,
+  query = function(request, name) return assigned(request.query, name, "([^&=]+)=([^&]*)") end,
+}
+
+local function text(request, pieces)
+  local made = {}
+  for place, piece in ipairs(pieces) do
+    made[place] = piece.literal or VALUES[piece.name](request, piece.argument) or ""
+  end
+  return concat(made)
 end
 
 function envoy_on_request(handle)
@@ -114,15 +162,22 @@ function envoy_on_request(handle)
     headers:replace(":path", target)
     headers:replace(":authority", host)
   end
-  local redirect = handle:metadata():get("redirect")
+  if (headers:get("x-request-id") or "") == "" then
+    headers:replace("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
+      random(0, 0xffffffff), random(0, 0xffffffff)))
+  end
+  local metadata = handle:metadata()
+  local redirect, upstream_host = metadata:get("redirect"), metadata:get("upstream_host")
   if redirect then
     local where = location(handle, headers, redirect, target, path, query)
     handle:respond({[":status"] = redirect.status, ["location"] = where}, "")
     return
   end
-  if (headers:get("x-request-id") or "") == "" then
-    headers:replace("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
-      random(0, 0xffffffff), random(0, 0xffffffff)))
+  if upstream_host then
+    local request = {handle = handle, headers = headers, host = host, matched = matched, target = target, query = query}
+    local made = text(request, upstream_host)
+    handle:streamInfo():dynamicMetadata():set("gen", "host", host)
+    headers:replace(":authority", made ~= "" and made or host)
   end
   if IDEMPOTENT[headers:get(":method")] then
     headers:replace("x-envoy-retry-on", "reset")

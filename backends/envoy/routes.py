@@ -8,7 +8,7 @@ from backends.envoy.syntax import Format, Json
 from backends.envoy.text import Line, Memo, line, opened
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, Config, Forward, Host, Options, Redirect, Route
-from gen.policy import Text, literal
+from gen.policy import Text, Variable, literal
 
 NAME = "gen"
 BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
@@ -18,6 +18,7 @@ TABLE: Json = {
     "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
     "name": NAME,
     "ignore_port_in_host_matching": True,
+    "most_specific_header_mutations_wins": True,
     "max_direct_response_body_size_bytes": BODY_LIMIT,
     "request_headers_to_add": [
         syntax.set_header("x-original-forwarded-for", Format("%REQ(X-FORWARDED-FOR)%")),
@@ -104,6 +105,16 @@ def forward(action: Forward, host: Text | None) -> Json:
         target["cluster"] = parts[0].upstream
     else:
         target["weighted_clusters"] = {"clusters": [{"name": part.upstream, "weight": part.weight} for part in parts]}
-    if host is not None:
-        target["host_rewrite_literal"] = syntax.header_value(literal(host))
-    return {"route": target}
+    if host is None:
+        return {"route": target}
+    if any(isinstance(piece, Variable) for piece in host):
+        return {"route": target, **made_host(host)}
+    return {"route": target | {"host_rewrite_literal": syntax.header_value(literal(host))}}
+
+
+def made_host(host: Text) -> Json:
+    """A Host for the upstream that request.lua makes; it leaves the one that was sent where this format finds it."""
+    return {
+        "metadata": syntax.script_metadata(upstream_host=[syntax.piece(each) for each in host]),
+        "request_headers_to_add": [syntax.set_header("x-forwarded-host", Format("%DYNAMIC_METADATA(gen:host)%"))],
+    }

@@ -14,6 +14,7 @@ from typing import Any
 
 from gen.errors import BadValue
 from gen.ir import DnsName, Match, Respond
+from gen.policy import VARIABLES, Variable
 
 Json = dict[str, Any]
 
@@ -39,6 +40,20 @@ def set_header(name: str, value: Format) -> Json:
     if not HEADER.fullmatch(name):
         raise BadValue("InvalidHeaderName", f"{name[:80]!r} is not a header name in lower case")
     return {"header": {"key": name, "value": str(value)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def script_metadata(**asked: Any) -> Json:
+    """The `metadata` of a Route: what request.lua shall do with its requests.  There, text is only text."""
+    return {"filter_metadata": {"envoy.filters.http.lua": asked}}
+
+
+def piece(part: str | Variable) -> Json:
+    """A piece of a text that request.lua puts together.  Raises BadValue for variables that it does not have."""
+    if isinstance(part, str):
+        return {"literal": bounded(part)}
+    if part.name not in VARIABLES | {"header", "cookie", "query"}:
+        raise BadValue("VariableUnsupported", f"the variable {part.name} cannot stand here")
+    return {"name": part.name, "argument": plain(part.argument)}
 
 
 def header_value(text: str) -> str:

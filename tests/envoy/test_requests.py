@@ -13,6 +13,7 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived
 
 from gen.ir import Endpoint, Policy, Redirect, Respond
+from gen.policy import Variable
 from tests.envoy.configs import certificate, config, host, saying, to, upstream
 from tests.envoy.running import Running
 from tests.live.client import Connection, Reply, Request
@@ -23,9 +24,19 @@ from tests.live.net import HTTP_PORT, HTTPS_PORT, free_port, fresh_address, has_
 ECHO = "requests.test"
 URL = 'https://elsewhere.test:8443/a%20b?x=%REQ(:path)%&y=%%HOST%%&z=%DYNAMIC_METADATA(["a","b"])%#\'"z'
 TEXT = 'it\'s "short" %REQ(:path)%\n\tand \\stout é\n'
+MADE = (
+    *("x-", Variable("host"), "-", Variable("http_host"), "-", Variable("scheme"), "-", Variable("uri")),
+    *("-", Variable("request_uri"), "-", Variable("escaped_request_uri"), "-", Variable("is_args"), Variable("args")),
+    *("-", Variable("remote_user"), "-", Variable("request_method"), "-", Variable("request_id")),
+    *("-", Variable("server_port"), "-", Variable("header", "x-other"), "-", Variable("cookie", "b")),
+    *("-", Variable("query", "y"), "-%REQ(:path)%"),
+)
 HOSTS = (
     host(ECHO, ("prefix", "/", to("echo"))),
     host("named.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=("inner.svc:81",))),
+    host("peer.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=("ip-", Variable("remote_addr")))),
+    host("nobody.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=(Variable("header", "none"),))),
+    host("made.test", ("prefix", "/", to("echo")), policy=Policy(upstream_host=MADE)),
     host("both.test", ("prefix", "/", to("echo", "twin"))),
     host("parts.test", ("prefix", "/", to(echo=1, twin=3, nobody=0))),
     host("nothing.test", ("prefix", "/", to(echo=0))),
@@ -191,6 +202,21 @@ def test_host_is_sent_as_it_came(proxy: Running) -> None:
         assert (request.value("host"), request.value("x-forwarded-host")) == (name, name)
     other = seen(proxy.get("named.test:99"))
     assert (other.value("host"), other.value("x-forwarded-host")) == ("inner.svc:81", "named.test:99")
+
+
+def test_a_host_made_of_the_request(proxy: Running) -> None:
+    headers = (("X-Other", "other"), ("Cookie", "a=1; b=2; c=3"), ("X-Request-ID", "id"))
+    request = seen(proxy.get("MADE.test:81", "/%61//%C3%A9%25?x=1&y=2", *headers))
+    wanted = (
+        *("x-made.test", "MADE.test:81", "http", "/a/\u00c3\u00a9%", "/%61//%C3%A9%25?x=1&y=2"),
+        *("%2F%2561%2F%2F%25C3%25A9%2525%3Fx%3D1%26y%3D2", "?x=1&y=2", "", "GET", "id", str(HTTP_PORT)),
+        *("other", "2", "2", "%REQ(:path)%"),
+    )
+    assert request.value("host") == "-".join(wanted)
+    assert request.values("x-forwarded-host") == ["MADE.test:81"]
+    peer = seen(proxy.get("peer.test"))
+    assert peer.value("host") == f"ip-{peer.value('x-real-ip')}"
+    assert seen(proxy.get("nobody.test")).value("host") == "nobody.test"
 
 
 def test_headers_to_the_client(proxy: Running) -> None:
