@@ -14,6 +14,9 @@ AUTH_CACHE = (
     "proxy_cache_path auth_cache_temp levels=1:2 keys_zone=gen_auth:10m max_size=128m inactive=30m use_temp_path=off;"
 )
 
+NEEDS = ("$gen_balance_key", "proxy_cache gen_auth", "gen_escaped_request_uri")
+"""Signs in the text of a host that something constant has to be beside it."""
+
 
 def lines(options: Options, base: Base) -> list[Word]:
     """Everything that the options add to `http`."""
@@ -66,9 +69,9 @@ def _clients(options: Options) -> list[Word]:
 def _forwarded(options: Options) -> list[Word]:
     found: list[Word] = []
     trusted = options.forwarded
-    networks = options.proxy_protocol or (trusted.networks if trusted else ())
+    networks = (trusted.networks if trusted else ()) or options.proxy_protocol or ()
     found += [directive("set_real_ip_from", phrases.network(each)) for each in networks]
-    if options.proxy_protocol:
+    if options.proxy_protocol and not (trusted and trusted.networks):
         found.append(Word("real_ip_header proxy_protocol;"))
     elif trusted and networks:
         found += [directive("real_ip_header", phrases.header(trusted.address_header)), Word("real_ip_recursive on;")]
@@ -80,17 +83,18 @@ def _forwarded(options: Options) -> list[Word]:
         found += phrases.block(Word("map $proxy_protocol_server_port $gen_proxied_scheme"), ports)
     own = Word("$gen_proxied_scheme" if options.proxy_protocol else "$scheme")
     if trusted and trusted.headers:
-        found += _trusted_headers(own)
+        port = Word("$proxy_protocol_server_port" if options.proxy_protocol else "$server_port")
+        found += _trusted_headers(own, port)
     elif options.proxy_protocol:
         found += phrases.block(Word("map $scheme $gen_scheme"), [Word(f"default {own};")])
     return found
 
 
-def _trusted_headers(scheme: Word) -> list[Word]:
+def _trusted_headers(scheme: Word, port: Word) -> list[Word]:
     first = r'"~^\\s*([^,\\s]+)" $1;'
     return [
         *phrases.block(Word("map $http_x_forwarded_proto $gen_scheme"), [Word(f"default {scheme};"), Word(first)]),
-        *phrases.block(Word("map $http_x_forwarded_port $gen_port"), [Word("default $server_port;"), Word(first)]),
+        *phrases.block(Word("map $http_x_forwarded_port $gen_port"), [Word(f"default {port};"), Word(first)]),
         *phrases.block(Word("map $gen_host $gen_host_name"),
                        [Word("default $gen_host;"), Word(r'"~^(\\[[^\\]]*\\]|[^:]*)(?::[0-9]*)?$" $1;')]),
     ]  # fmt: skip
@@ -125,14 +129,14 @@ def server_lines(options: Options, *, is_default: bool) -> list[Word]:
     return found
 
 
-def policy_lines(zones: Iterable[Zone], texts: bytes) -> list[Word]:
+def policy_lines(zones: Iterable[Zone], needs: frozenset[str]) -> list[Word]:
     """What policies anywhere need in `http`."""
     found = access.zone_lines(list(zones))
-    if b"$gen_balance_key" in texts:
+    if "$gen_balance_key" in needs:
         found.append(Word('map $host $gen_balance_key { default ""; }'))
-    if b"proxy_cache gen_auth" in texts:
+    if "proxy_cache gen_auth" in needs:
         found.append(Word(AUTH_CACHE))
-    if b"gen_escaped_request_uri" in texts:
+    if "gen_escaped_request_uri" in needs:
         found += access.escape_lines()
     return found
 

@@ -58,6 +58,7 @@ class Rendered(Struct, frozen=True):
     patterns: bytes = b""
     files: Mapping[str, bytes] = {}
     zones: tuple[Zone, ...] = ()
+    needs: frozenset[str] = frozenset()
 
 
 class Memory:
@@ -115,14 +116,8 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
         for path, content in ((f"certificates/{it.name}.crt", pem.chain), (f"certificates/{it.name}.key", pem.key)):
             files[path], origins[path] = content, it.origins
     files["upstreams.conf"], origins["upstreams.conf"] = concatenated(groups.values())
-    policies = (
-        own_options.policy_lines(
-            (zone for it in servers for zone in it.zones),
-            b"".join(it.text for it in servers if it.variables or it.files),
-        )
-        if has_policies(config)
-        else []
-    )
+    needs = frozenset[str]().union(*(it.needs for it in servers))
+    policies = own_options.policy_lines((zone for it in servers for zone in it.zones), needs)
     if policies:
         files["policies.conf"] = "".join(f"{line}\n" for line in policies).encode()
     variables = sum(it.variables for it in servers) + len(policies)
@@ -134,11 +129,6 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
     secrets = {f"certificates/{it.name}.key" for it in certificates.values()}
     secrets |= {path for path in files if path.endswith(".htpasswd")}
     return Bundle(dict(sorted(files.items())), digest, config, frozenset(secrets), origins)
-
-
-def has_policies(config: Config) -> bool:
-    """Whether any route has a policy."""
-    return any(route.policy is not NO_POLICY for host in config.hosts.values() for route in host.routes)
 
 
 def variants_of(config: Config) -> set[tuple[str, str]]:
@@ -260,6 +250,7 @@ def server(
         patterns=more.encode() if patterns else b"",
         files={**files, **{path: content for each in written for path, content in each.files.items()}},
         zones=tuple(zone for each in written for zone in each.zones),
+        needs=frozenset(each for each in own_options.NEEDS if any(it.lines for it in written) and each in text),
     )
 
 
