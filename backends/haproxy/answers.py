@@ -29,7 +29,7 @@ def cross_origin(draft: Draft, cors: Cors) -> None:
     if cors.origins:
         draft.add(
             "http-request set-var(txn.origin) req.fhdr(origin) if { req.fhdr(origin) -m reg -i %s }",
-            syntax.searched(f"^(?:{'|'.join(map(origin_pattern, cors.origins))})$"),
+            syntax.composed(f"^(?:{'|'.join(map(origin_pattern, cors.origins))})$"),
         )
         allowed, origin = " if { var(txn.origin) -m found }", Encoded("%[var(txn.origin)]")
     preflight = "{ method OPTIONS }" + (" { var(txn.origin) -m found }" if cors.origins else "")
@@ -184,7 +184,7 @@ def rewrite_cookie(draft: Draft, rewrite: CookieRewrite) -> None:
     begin, end = (r"\.?", r"(?=\s*(?:;|$))") if rewrite.attribute == "domain" else ("", "")
     draft.add(
         "http-response replace-header Set-Cookie %s %s",
-        syntax.searched(rf"^((?i:.*?;\s*{rewrite.attribute}\s*=\s*)){begin}(?i:{old}){end}(.*)$"),
+        syntax.composed(rf"^((?i:.*?;\s*{rewrite.attribute}\s*=\s*)){begin}(?i:{old}){end}(.*)$"),
         syntax.substitute(rewrite.new),
     )
 
@@ -196,8 +196,8 @@ def rewrite_redirect(draft: Draft, rewrite: RedirectRewrite) -> None:
     if new is None:
         draft.add("http-request set-var-fmt(txn.redirect) %s", syntax.text(rewrite.new))
         new = Encoded("'\\1%[var(txn.redirect)]\\2'")
-    draft.add("http-response replace-header Location %s %s", syntax.searched(f"^(){old}(.*)$"), new)
-    draft.add("http-response replace-header Refresh %s %s", syntax.searched(f"^((?i:.*?url=)){old}(.*)$"), new)
+    draft.add("http-response replace-header Location %s %s", syntax.composed(f"^(){old}(.*)$"), new)
+    draft.add("http-response replace-header Refresh %s %s", syntax.composed(f"^((?i:.*?url=)){old}(.*)$"), new)
 
 
 def told(draft: Draft, policy: Policy) -> None:

@@ -30,7 +30,7 @@ def chosen(draft: Draft, policy: Policy, upstream: Upstream) -> bool:
     """Which server gets a request; whether the upstream's own balance is overruled.  Raises BadValue."""
     if policy.affinity:
         if policy.affinity.conditional_same_site_none:
-            agents = syntax.searched(NO_SAME_SITE_NONE)
+            agents = syntax.composed(NO_SAME_SITE_NONE)
             draft.add("http-request set-var(txn.old_browser) bool(true) if { req.fhdr(user-agent) -m reg %s }", agents)
         if policy.affinity.expires is not None:
             later = syntax.rule("date(%s),utime(%s)", Encoded(str(int(policy.affinity.expires))), COOKIE_DATE)
@@ -75,7 +75,7 @@ def kept(draft: Draft, affinity: Affinity, upstream: str) -> None:
     cookie = syntax.token(affinity.cookie)
     draft.add("cookie %s insert dynamic", cookie)
     draft.add("dynamic-cookie-key %s", syntax.identifier(upstream))
-    whole = syntax.searched(rf"^{re.escape(affinity.cookie)}=([^;]*); path=/$")
+    whole = syntax.composed(rf"^{re.escape(affinity.cookie)}=([^;]*); path=/$")
     value = syntax.rule("%s=\\1", cookie)
     for condition, text in variants(affinity, value):
         draft.add(f"http-after-response replace-header Set-Cookie %s %s{condition and ' if' + condition}", whole, text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ HIGHEST_WEIGHT = 256
 HIGHEST_NUMBER = 2**53
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+BLANK = re.compile(r"\\?([ \t'])|\\.")
 NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 DIGITS = re.compile(r"[0-9]{1,7}")
 TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,200}")
@@ -174,19 +176,24 @@ def rewritten(pieces: Text) -> Encoded:
 REENCODED = "url_enc,regsub(%2F,/,g),regsub(%3A,:,g),regsub(%40,@,g),regsub(%2B,+,g),regsub(%3D,=,g),regsub(%21,!,g)"
 
 
+@lru_cache(maxsize=1024)
 def pattern(text: str) -> str:
-    """A regular expression without blanks and quotes, which means the same.  Raises BadValue."""
+    """A user's regular expression without blanks and quotes, which means the same.  Raises BadValue."""
     try:
         with warnings.catch_warnings(action="ignore"):
             re.compile(text)
             re.compile(f"(?i:{text})")
     except (re.error, RecursionError, OverflowError):
         raise BadValue("InvalidRegex", "the regular expression does not compile") from None
+    return solid(text)
+
+
+def solid(text: str) -> str:
+    """A regular expression that compiles, without blanks and quotes.  Raises BadValue."""
     if CONTROL.search(text.replace("\t", "")):
         raise BadValue("ControlChar", "a regular expression has no control characters")
     plain = {" ": r"\x20", "\t": r"\x09", "'": r"\x27"}
-    solid = re.sub(r"\\?([ \t'])|\\.", lambda found: plain[found[1]] if found[1] else found[0], text)
-    return bounded(solid, WORD_LIMIT)
+    return bounded(BLANK.sub(lambda found: plain[found[1]] if found[1] else found[0], text), WORD_LIMIT)
 
 
 def captured(regex: str, group: int) -> Encoded:
@@ -197,6 +204,11 @@ def captured(regex: str, group: int) -> Encoded:
 def searched(regex: str) -> Encoded:
     """A regular expression as a word.  Raises BadValue."""
     return word(pattern(regex))
+
+
+def composed(regex: str) -> Encoded:
+    """A regular expression of ours, made of literal and escaped pieces, as a word.  Raises BadValue."""
+    return word(solid(regex))
 
 
 def network(text: str) -> bytes:
