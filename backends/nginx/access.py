@@ -10,8 +10,15 @@ from gen.backend import digest_of
 from gen.errors import BadValue
 from gen.policy import BasicAuth, ExternalAuth, RateLimit
 
-ESCAPE = (("%", 4), ("/", 4), ("&", 3), ("=", 3), ("?", 1), *((sign, 1) for sign in "+:@,;!$'()*[]\"<>|\\^{}`"))
-"""Signs that a query may not hold as they are, in the order in which they are written, and by how many maps."""
+ESCAPE = (
+    ("%", " ", 4),
+    *((sign, f"%{ord(sign):02X}", {"/": 4, "&": 3, "=": 3}.get(sign, 1)) for sign in "/&=?+:@,;!$'()*[]\"<>|\\^{}`"),
+    (" ", "%25", 4),
+)
+"""Signs that a query may not hold as they are, what becomes of them, and by how many maps.
+
+A blank, which no request line has within its target, stands for % meanwhile.
+"""
 
 
 def limits(parts: Parts) -> None:
@@ -145,14 +152,14 @@ def _cache(parts: Parts, auth: ExternalAuth) -> list[Word]:
 def escape_lines() -> list[Word]:
     """`$gen_escaped_request_uri`: nginx itself has no such variable, so maps replace eight of a sign at a time."""
     lines, source = [], "$request_uri"
-    steps = [sign for sign, times in ESCAPE for _ in range(times)]
-    for number, sign in enumerate(steps):
+    steps = [(sign, written) for sign, written, times in ESCAPE for _ in range(times)]
+    for number, (sign, written) in enumerate(steps):
         target = "$gen_escaped_request_uri" if number == len(steps) - 1 else f"$gen_escape_{number}"
         set_of = f"\\\\x{ord(sign):02x}"
         cases = [Word(f"default {source};")]
         for count in range(8, 0, -1):
             pattern = "".join(f"([^{set_of}]*){set_of}" for _ in range(count)) + "(.*)"
-            joined = f"%{ord(sign):02X}".join(f"${index}" for index in range(1, count + 2))
+            joined = written.join(f"${index}" for index in range(1, count + 2))
             cases.append(Word(f'"~^{pattern}$" "{joined}";'))
         lines += phrases.block(Word(f"map {source} {target}"), cases)
         source = target
