@@ -12,17 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from pathlib import Path
 
 from backends.haproxy import syntax
 from backends.haproxy.routes import HostRows, Row, Target, rows_of
-from backends.haproxy.sections import Section, features_of, head, section, shared_parts
+from backends.haproxy.sections import SCRIPT, Section, features_of, head, section, shared_parts
 from backends.haproxy.syntax import Encoded
 from gen.backend import Bundle, digest_of_files, object_name
 from gen.ir import NO_HOST_POLICY, Certificate, Config, Host, Redirect, Respond, Source, Upstream
 
 CONFIGURATION = "haproxy.cfg"
-SCRIPT = Path(__file__).with_name("gen.lua")
 Origins = tuple[tuple[int, Source], ...]
 Subject = Upstream | Redirect | Respond
 
@@ -46,7 +44,7 @@ class Renderer:
         named = {path: content for each in sections for path, content in each.files}
         files |= named | dict(authorities(config))
         if features.has_script:
-            files["gen.lua"] = SCRIPT.read_bytes()
+            files["gen.lua"] = SCRIPT
         backends = b"".join(each.text for each in sections)
         parts = shared_parts(sections)
         anonymous = head(config, "0", features, files)

@@ -27,6 +27,8 @@ TEMPLATES = jinja2.Environment(
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701 - no HTML; `finalize` refuses what no encoder made
 )
+SCRIPT = jinja2.PackageLoader("backends.haproxy").get_source(TEMPLATES, "gen.lua")[0].encode()
+"""The Lua script, the same for every configuration."""
 HEAD = TEMPLATES.get_template("haproxy.cfg.j2")
 BACKEND: Callable[..., str] = TEMPLATES.get_template("backend.cfg.j2").module.backend  # type: ignore[attr-defined]
 
