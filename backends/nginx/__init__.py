@@ -12,14 +12,26 @@ from typing import TYPE_CHECKING
 from backends.nginx import version
 from backends.nginx.render import Memory, render
 from gen.backend import Bundle, Placement, Plan, changed_files
-from gen.fit import WORDS
+from gen.ir import HostPolicy, Options, Policy
 
 if TYPE_CHECKING:
     from backends.nginx.control import Control
     from gen.ir import Config
 
-LACKING = frozenset(("waf", "tracing", "directives", "listeners"))
-"""The words of gen.fit that nginx cannot honour."""
+LACKING = frozenset(("waf", "tracing", "directives"))
+"""Fields of policies that nginx cannot honour."""
+OPTIONAL = (
+    f"options.{name}"
+    for name, default in zip(Options.__struct_fields__, Options.__struct_defaults__, strict=True)
+    if default is None
+)
+FEATURES = frozenset(
+    (
+        *(name for name in (*Policy.__struct_fields__, *HostPolicy.__struct_fields__) if name not in LACKING),
+        *OPTIONAL,
+        *("regex", "weights", "aliases", "alias_patterns", "dns"),
+    )
+)
 
 
 def create(placement: Placement) -> Nginx:
@@ -31,7 +43,7 @@ class Nginx:
     """See gen.backend.Backend."""
 
     name = "nginx"
-    features = WORDS - LACKING
+    features = FEATURES
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
