@@ -13,7 +13,7 @@ from backends.envoy.routes import NAME
 from backends.envoy.syntax import Json
 from backends.envoy.text import Line, block, line, listed
 from gen.errors import BadValue, Rejected
-from gen.ir import Certificate, Config, Host, Options, Source
+from gen.ir import CATCH_ALL, Certificate, Config, Host, Options, Source
 
 EXTENSION = "type.googleapis.com/envoy.extensions."
 CONNECTION_MANAGER = f"{EXTENSION}filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -47,7 +47,7 @@ def http(options: Options) -> list[Line]:
 
 def https(config: Config) -> list[Line]:
     """The listener for TLS.  Raises Rejected, with the object to blame, for names that Envoy cannot hold."""
-    options, default = config.options, config.certificates[config.options.default_certificate]
+    options, default = config.options, config.certificates[certificate_for_others(config)]
     manager = connection_manager("https", options)
     head = listener("https", options.https_port, options) | {"listener_filters": [TLS_INSPECTOR]}
     rest = {"name": "default", "filters": [manager], "transport_socket": tls(default)}
@@ -158,18 +158,28 @@ def tls(certificate: Certificate) -> Json:
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
 
+def certificates_in_use(config: Config) -> list[Certificate]:
+    """The certificates that the listeners name; an Envoy never asks for another one."""
+    return [config.certificates[each] for each in sorted({certificate_for_others(config), *server_names(config)})]
+
+
+def certificate_for_others(config: Config) -> str:
+    """The certificate for connections without a name, or with one that is nobody's."""
+    return config.hosts[CATCH_ALL].certificate or config.options.default_certificate
+
+
 def server_names(config: Config) -> Mapping[str, list[Host]]:
     """The hosts that must be told apart by name: those whose certificate is not the one they would get anyway.
 
     Shape: certificate id -> hosts.  Envoy takes the exact name, else the longest `*.x`, else the default chain.
     """
-    default = config.options.default_certificate
-    wildcards = {name: host.certificate or default for name, host in config.hosts.items() if host.is_wildcard}
+    own = {name: host.certificate or config.options.default_certificate for name, host in config.hosts.items()}
+    wildcards = {name: own[name] for name, host in config.hosts.items() if host.is_wildcard}
+    others = certificate_for_others(config)
     chosen: dict[str, list[Host]] = {}
     for name, host in config.hosts.items():
-        certificate = host.certificate or default
-        if name and certificate != fallback(name, wildcards, default):
-            chosen.setdefault(certificate, []).append(host)
+        if name != CATCH_ALL and own[name] != fallback(name, wildcards, others):
+            chosen.setdefault(own[name], []).append(host)
     return chosen
 
 

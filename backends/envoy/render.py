@@ -10,7 +10,7 @@ The same files, read back (backends.envoy.snapshot), are what the xDS server off
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from backends.envoy import clusters, listeners, routes
 from backends.envoy.bootstrap import RUNTIME
@@ -38,7 +38,7 @@ class Renderer:
         files = {
             ROUTES_FILE: joined(table),
             SCRIPT_FILE: SCRIPT_TEXT,
-            **certificate_files(config.certificates),
+            **certificate_files(listeners.certificates_in_use(config)),
         }
         digest = digest_of_files({**files, BOOTSTRAP_FILE: joined([*head("", config.options), *resources])})
         bootstrap = [*head(digest, config.options), *resources]
@@ -69,7 +69,7 @@ def static_resources(config: Config, memo: Memo) -> list[Line]:
             [memo.recall(f"upstream {name}", clusters.cluster, upstream, config.options)]
             for name, upstream in config.upstreams.items()
         ],
-        "secrets": [[secret(certificate)] for _, certificate in sorted(config.certificates.items())],
+        "secrets": [[secret(certificate)] for certificate in listeners.certificates_in_use(config)],
     }
     lines: list[Line] = [(b'"static_resources": {', None)]
     lines += listed(
@@ -85,10 +85,10 @@ def secret(certificate: Certificate) -> Line:
     return line({"name": certificate.id, "tls_certificate": pair}, certificate.source)
 
 
-def certificate_files(certificates: Mapping[str, Certificate]) -> dict[str, bytes]:
-    """The files of all certificates."""
+def certificate_files(certificates: Iterable[Certificate]) -> dict[str, bytes]:
+    """The files of some certificates."""
     files: dict[str, bytes] = {}
-    for certificate in certificates.values():
+    for certificate in certificates:
         chain, key = certificate_paths(certificate)
         files |= {chain: certificate.chain, key: certificate.key}
     return files

@@ -98,6 +98,13 @@ def test_certificates_come_and_change(running: Running) -> None:
         assert held.exchange(Request("a.test")).body == b"two"
 
 
+def test_the_catch_all_may_have_a_certificate_and_some_may_be_nobodys(running: Running) -> None:
+    certificates = [certificate("tests/any", "any.test"), certificate("tests/unused", "unused.test")]
+    running.go(config([saying("", "any", "tests/any"), saying("a.test", "a")], certificates=certificates))
+    for name, shown in (("", "any.test"), ("other.test", "any.test"), ("a.test", "default.test")):
+        assert running.get("a.test", scheme="https", sni=name).certificate_names == [shown]
+
+
 def test_requests_under_way_end_before_envoy_does(running: Running, echo: EchoNet) -> None:
     place = fresh_address(8080)
     echo.listen(place, 8080, "slow")

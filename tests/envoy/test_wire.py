@@ -50,8 +50,7 @@ def values(meta: Any, content: Any, depth: int) -> st.SearchStrategy[Any]:
         wrapper = meta.unwrap() if meta.unwrap else content
         return wrapped(wrapper, depth)
     if kind == "enum":
-        renamed = set(content.betterproto_renamed_proto_names_to_value())
-        return st.sampled_from([member.name for member in content if not renamed])
+        return st.sampled_from(sorted(numbers(content)))
     if kind in INTEGERS:
         return st.integers(*INTEGERS[kind])
     simple: dict[str, st.SearchStrategy[Any]] = {
@@ -62,6 +61,11 @@ def values(meta: Any, content: Any, depth: int) -> st.SearchStrategy[Any]:
         "float": st.floats(width=32, allow_nan=False),
     }
     return simple[kind]
+
+
+def numbers(enum: Any) -> dict[str, int]:
+    """The numbers of an enum by their names in the .proto file."""
+    return {member.name: member.value for member in enum} | enum.betterproto_renamed_proto_names_to_value()
 
 
 def wrapped(message: type[Message], depth: int) -> st.SearchStrategy[Any]:
@@ -147,7 +151,7 @@ def same(meta: Any, value: Any, expected: Any) -> bool:
     if isinstance(value, Message):
         return says(value, expected)
     if meta.proto_type == "enum":
-        return bool(value.name == expected)
+        return bool(value == numbers(type(value))[expected])
     return bool(value == expected)
 
 
