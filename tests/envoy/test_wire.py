@@ -65,7 +65,7 @@ def values(meta: Any, content: Any, depth: int) -> st.SearchStrategy[Any]:
 
 def numbers(enum: Any) -> dict[str, int]:
     """The numbers of an enum by their names in the .proto file."""
-    return {member.name: member.value for member in enum} | enum.betterproto_renamed_proto_names_to_value()
+    return {**{member.name: member.value for member in enum}, **enum.betterproto_renamed_proto_names_to_value()}
 
 
 def wrapped(message: type[Message], depth: int) -> st.SearchStrategy[Any]:
