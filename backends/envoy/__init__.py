@@ -17,7 +17,7 @@ class Envoy:
     """Envoys from 1.36 on; see gen.backend.Backend for what each method gives and raises."""
 
     name = "envoy"
-    features = frozenset({"upstream_host", "regex", "weights", "dns"})
+    features = frozenset({"upstream_host", "regex", "weights", "dns", "options.hidden_headers"})
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement

@@ -44,7 +44,8 @@ def table(config: Config, memo: Memo) -> list[Line]:
         memo.recall(f"host {name}", virtual_host, host, config.options, catch_all if host.is_wildcard else None)
         for name, host in config.hosts.items()
     ]
-    return opened(TABLE, "virtual_hosts", hosts, None)
+    hidden = [syntax.header_name(name) for name in config.options.hidden_headers or ()]
+    return opened(TABLE | ({"response_headers_to_remove": hidden} if hidden else {}), "virtual_hosts", hosts, None)
 
 
 def virtual_host(host: Host, options: Options, catch_all: Host | None) -> list[Line]:

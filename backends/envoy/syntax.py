@@ -56,6 +56,13 @@ def piece(part: str | Variable) -> Json:
     return {"name": part.name, "argument": plain(part.argument)}
 
 
+def header_name(text: str) -> str:
+    """The name of a header, in lower case.  Raises BadValue."""
+    if not text.isascii() or not HEADER.fullmatch(text.lower()):
+        raise BadValue("InvalidHeaderName", f"{text[:80]!a} is not the name of a header")
+    return text.lower()
+
+
 def header_value(text: str) -> str:
     """A literal header value."""
     if text != text.strip():

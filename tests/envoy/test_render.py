@@ -284,4 +284,12 @@ def test_plans() -> None:
 
 def test_features_are_told() -> None:
     backend = create(Placement("managed", Path("x"), Path("y")))
-    assert backend.features == {"upstream_host", "regex", "weights", "dns"}
+    assert backend.features == {"upstream_host", "regex", "weights", "dns", "options.hidden_headers"}
+
+
+def test_hidden_headers_are_removed_from_all_answers() -> None:
+    shown = msgspec.structs.replace(SHOP, options=Options(hidden_headers=("Server", "X-Powered-By")))
+    text = b"".join(render(shown).files.values()).decode()
+    assert re.search(r'"response_headers_to_remove": ?\[\s*"server",\s*"x-powered-by"\s*\]', text)
+    with pytest.raises(BadValue):
+        render(msgspec.structs.replace(SHOP, options=Options(hidden_headers=("a: b",))))
