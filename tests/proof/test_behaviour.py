@@ -12,7 +12,7 @@ from tests.live.client import Reply
 from tests.live.echo import EchoNet
 from tests.live.proxies import BACKENDS, missing, need_proxy
 from tests.proof.answers import Answer, Place, answers_of, can_run
-from tests.proof.case import Case, Row, Want, all_cases, identity
+from tests.proof.case import Case, Row, Upstream, Want, all_cases, identity
 
 Answers = Callable[[str], Mapping[Place, Answer]]
 CASES = all_cases()
@@ -91,6 +91,8 @@ def faults_of_reply(want: Want, reply: Reply) -> Iterator[str]:
     if want.certificate is not None and reply.certificate_names != list(want.certificate):
         yield f"wanted a certificate for {want.certificate}, got {reply.certificate_names}"
     if seen is None:
+        if want.upstream != Upstream():
+            yield "wanted an upstream to see the request, none did"
         return
     upstream = want.upstream
     for wanted, got in ((upstream.method, seen.method), (upstream.path, seen.target), (upstream.body, seen.body)):
