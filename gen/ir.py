@@ -240,11 +240,13 @@ class Options(Struct, frozen=True):
     """What holds for the whole proxy.
 
     Shape: `bind` are IP addresses; `runtime_dir` is an absolute directory for sockets and pid files; `workers` 0 means
-    one a CPU; `resolvers` are `IP` or `IP:port` of name servers, empty where no upstream has `dns`.
+    one a CPU; `resolvers` are `IP` or `IP:port` of name servers, empty where no upstream has `dns`.  Upstreams are told
+    that requests over TLS came in at `told_https_port`; 0 is `https_port` itself.
     """
 
     http_port: int = 80
     https_port: int = 443
+    told_https_port: int = 0
     bind: tuple[str, ...] = ("0.0.0.0",)
     runtime_dir: str = "/run/gen"
     workers: int = 0
@@ -305,6 +307,11 @@ class Options(Struct, frozen=True):
     max_connections: int | None = None
     """Of one worker."""
     access_log: bool | None = None
+
+    @property
+    def tells_other_port(self) -> bool:
+        """Whether upstreams are told another port for TLS than that of the listener."""
+        return self.told_https_port not in {0, self.https_port}
 
 
 class Config(Struct, frozen=True):

@@ -41,14 +41,14 @@ ROUTER: Json = {
 
 def http(options: Options) -> list[Line]:
     """The listener for plain HTTP."""
-    chain = {"name": "http", "filters": [connection_manager("http", options)]}
+    chain = {"name": "http", "filters": [connection_manager("http", options, options.http_port)]}
     return block(listener("http", options.http_port, options) | {"filter_chains": [chain]})
 
 
 def https(config: Config) -> list[Line]:
     """The listener for TLS.  Raises Rejected, with the object to blame, for names that Envoy cannot hold."""
     options, default = config.options, config.certificates[certificate_for_others(config)]
-    manager = connection_manager("https", options)
+    manager = connection_manager("https", options, options.told_https_port or options.https_port)
     head = listener("https", options.https_port, options) | {"listener_filters": [TLS_INSPECTOR]}
     rest = {"name": "default", "filters": [manager], "transport_socket": tls(default)}
     chains = [
@@ -75,8 +75,8 @@ def listener(name: str, port: int, options: Options) -> Json:
     }
 
 
-def connection_manager(name: str, options: Options) -> Json:
-    """How requests are read and sent on; the same on both ports."""
+def connection_manager(name: str, options: Options, told_port: int) -> Json:
+    """How requests are read and sent on; the same on both ports but for what upstreams are told of these."""
     manager = {
         "@type": CONNECTION_MANAGER,
         "stat_prefix": name,
@@ -101,10 +101,20 @@ def connection_manager(name: str, options: Options) -> Json:
         "request_headers_timeout": "60s",
         # Envoy has one clock for both directions: it runs while a response is awaited, and while a client is.
         "stream_idle_timeout": syntax.duration(options.read_timeout),
+        "early_header_mutation_extensions": [told("x-forwarded-port", told_port)],
         "upgrade_configs": [{"upgrade_type": "websocket", "filters": [SCRIPT, ROUTER]}],
         "http_filters": [SCRIPT, *body_limit(options), ROUTER],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def told(name: str, number: int) -> Json:
+    """A header that is set before anything else looks at the request."""
+    mutation = {
+        "@type": f"{EXTENSION}http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        "mutations": [{"append": syntax.set_header(name, syntax.Format(str(int(number))))}],
+    }
+    return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}
 
 
 def body_limit(options: Options) -> list[Json]:

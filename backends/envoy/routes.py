@@ -26,7 +26,6 @@ TABLE: Json = {
         syntax.set_header("x-forwarded-for", CLIENT),
         syntax.set_header("x-real-ip", CLIENT),
         syntax.set_header("x-forwarded-host", Format("%REQ(:AUTHORITY)%")),
-        syntax.set_header("x-forwarded-port", Format("%DOWNSTREAM_LOCAL_PORT%")),
         syntax.set_header("x-forwarded-scheme", SCHEME),
         syntax.set_header("x-scheme", SCHEME),
     ],

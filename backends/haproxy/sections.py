@@ -94,6 +94,7 @@ def head(config: Config, digest: str, features: Features, files: dict[str, bytes
         body_limit=options.body_limit,
         http_port=options.http_port,
         https_port=options.https_port,
+        told_https_port=options.told_https_port if options.tells_other_port else 0,
         http_addresses=syntax.addresses(options.bind, options.http_port),
         https_addresses=syntax.addresses(options.bind, options.https_port),
         ipv6=any(":" in address for address in options.bind),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from backends.nginx import access, phrases, tuning
-from backends.nginx.parts import Base, Zone
+from backends.nginx.parts import Base, Zone, port_of
 from backends.nginx.phrases import directive
 from backends.nginx.syntax import Word, literal, seconds, value
 from gen.ir import Options
@@ -21,6 +21,9 @@ NEEDS = ("$gen_balance_key", "proxy_cache gen_auth", "gen_escaped_request_uri")
 def lines(options: Options, base: Base) -> list[Word]:
     """Everything that the options add to `http`."""
     found = [*_headers(options, base), *_clients(options), *_forwarded(options), *_blocked(options)]
+    if options.tells_other_port:
+        ports = [directive("default", port_of(options)), directive(str(options.https_port), options.told_https_port)]
+        found += phrases.block(Word(f"map {port_of(options)} $gen_told_port"), ports)
     if options.gzip:
         found += [Word("gzip on;"), Word("gzip_proxied any;"), Word("gzip_vary on;")]
         found.append(directive("gzip_comp_level", options.gzip.level))

@@ -50,19 +50,24 @@ class Base(Struct, frozen=True):
     buffering: bool = False
 
 
+def port_of(options: Options) -> Word:
+    """The port at which a request came in."""
+    if options.forwarded and options.forwarded.headers:
+        return Word("$gen_port")
+    return Word("$proxy_protocol_server_port" if options.proxy_protocol else "$server_port")
+
+
 def base_of(options: Options) -> Base:
     """What the options say of headers."""
-    changed: dict[str, Word] = {}
+    port = Word("$gen_told_port") if options.tells_other_port else port_of(options)
+    changed = {"X-Forwarded-Port": port}
     scheme, host = Word("$scheme"), Word("$host")
     forwarded = options.forwarded
-    if options.proxy_protocol:
-        changed["X-Forwarded-Port"] = Word("$proxy_protocol_server_port")
     if (forwarded and forwarded.headers) or options.proxy_protocol:
         scheme = Word("$gen_scheme")
         changed |= dict.fromkeys(("X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Scheme"), scheme)
     if forwarded and forwarded.headers:
         host = Word("$gen_host_name")
-        changed["X-Forwarded-Port"] = Word("$gen_port")
     if forwarded and forwarded.append:
         changed["X-Forwarded-For"] = Word("$gen_forwarded_for")
     request = {name: changed.get(name, word) for name, word in REQUEST_HEADERS}

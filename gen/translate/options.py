@@ -32,6 +32,7 @@ def options(settings: Settings, read: UnitReader) -> Result[Options]:
     if configmap := grounding.settings["proxy-set-headers"].value:
         fields["request_headers"] = headers.of(configmap, partial(text_of, braces=True)) or None
     fields["default_certificate"], faults = _default_certificate(settings, read)
+    fields["told_https_port"] = settings.rules.told_https_port
     return Result(msgspec.structs.replace(settings.options, **fields), (*issues, *faults))
 
 

@@ -28,6 +28,8 @@ class Profile(Struct, frozen=True):
     """An annotation with a bad value costs its Ingress, even where ingress-nginx would ignore the value."""
     needs_matching_certificate: bool
     """A certificate without the name of the host is replaced by the default one; else it is served."""
+    told_https_port: int
+    """X-Forwarded-Port of requests over TLS; 0 is the port of the listener."""
 
 
 PROFILES = {
@@ -39,6 +41,7 @@ PROFILES = {
         root_inherits=False,
         is_strict=True,
         needs_matching_certificate=False,
+        told_https_port=0,
     ),
     "ingress-nginx": Profile(
         newest_name_first=True,
@@ -48,6 +51,7 @@ PROFILES = {
         root_inherits=True,
         is_strict=False,
         needs_matching_certificate=True,
+        told_https_port=443,
     ),
 }
 

@@ -213,7 +213,7 @@ def test_formats_are_ours_alone() -> None:
     with pytest.raises(BadValue):
         syntax.set_header("x any", syntax.Format("x"))
     constants = set(formats(json.loads(render(SHOP).files["routes.json"])))
-    assert len(constants) == 6
+    assert len(constants) == 5
     assert all(re.fullmatch(r"%[A-Z_]+(?:\([A-Z:-]+\))?%", text) for text in constants)
 
 
