@@ -17,6 +17,10 @@ class Flags(Struct, frozen=True, kw_only=True):
     namespace: str = ""
     all_namespaces: bool = False
     selector: str = ""
+    kubeconfig: str = ""
+    context: str = ""
+    secrets: str = "watch"
+    disable_ingress_class_lookup: bool = False
 
     # what counts
     profile: str = "spec"
@@ -30,7 +34,7 @@ class Flags(Struct, frozen=True, kw_only=True):
     default_backend_service: str = ""
     default_ssl_certificate: str = ""
     disable_catch_all: bool = False
-    disable_svc_external_name: bool = False
+    disable_svc_external_name: bool | None = None
     annotations_prefix: str = "nginx.ingress.kubernetes.io"
     cluster_domain: str = "cluster.local"
 

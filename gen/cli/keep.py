@@ -7,7 +7,9 @@ import contextlib
 import itertools
 import logging
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from gen import __version__
 from gen.backend import load
@@ -18,26 +20,46 @@ from gen.reconcile.admin import serve
 from gen.reconcile.backoff import Timing
 from gen.reconcile.loop import Reconciler
 from gen.reconcile.pipeline import Pipeline
-from gen.report.events import Event
+from gen.report.events import Event, SourceFailed
 from gen.report.health import Health
 from gen.report.log import Log
 from gen.report.metrics import Metrics
+from gen.sources import ObjectSource
 from gen.sources.directory import ManifestDirectory
+from gen.translate.settings import Settings
+
+if TYPE_CHECKING:
+    from gen.sources.cluster import ClusterSource
+
+
+class Observer(Protocol):
+    """Somebody who is told what happens."""
+
+    def observe(self, event: Event) -> None:
+        """Take note; must not block."""
+        ...
 
 
 async def keep(flags: Flags, state: Path, runtime: Path) -> None:
-    """Run the loop, and beside it the HTTP server of gen itself, until a signal.  Raises UsageError."""
+    """Run the loop, and beside it the HTTP server of gen itself, until a signal.  Raises UsageError and InputError."""
     options = options_of(flags, runtime_dir=str(runtime), resolvers=system_resolvers())
     settings = settings_of(flags, options, fallback_certificate(state, flags.profile))
     backend = load(flags.backend, placement_of(flags, state_dir=state, runtime_dir=runtime))
-    source = ManifestDirectory(
-        flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector
-    )
-    health, metrics, log = Health(), Metrics(flags.backend), Log(source.locate)
+    health, metrics = Health(), Metrics(flags.backend)
+    observers: list[Observer] = [health, metrics]
 
     def observe(event: Event) -> None:
-        for observer in (health, metrics, log):
+        for observer in observers:
             observer.observe(event)
+
+    source: ObjectSource
+    if flags.filename:
+        source = files = directory_of(flags)
+        observers.append(Log(files.locate))
+    else:
+        source = cluster = cluster_of(flags, settings, observe)
+        observers.append(Log())
+        metrics.show_staleness(cluster.staleness)
 
     loop = Reconciler(
         source=source, build=Pipeline(settings, backend).build, backend=backend, observe=observe, timing=Timing()
@@ -51,6 +73,21 @@ async def keep(flags: Flags, state: Path, runtime: Path) -> None:
             await stack.enter_async_context(serve(*host_and_port("--admin", flags.admin), health, metrics))
         await loop.run(stopping, hurry)
     logging.getLogger("gen").info("gen ends")
+
+
+def directory_of(flags: Flags) -> ManifestDirectory:
+    """The manifests that -f names."""
+    return ManifestDirectory(
+        flags.filename, recursive=flags.recursive, namespace=flags.namespace, selector=flags.selector
+    )
+
+
+def cluster_of(flags: Flags, settings: Settings, observe: Callable[[Event], None]) -> ClusterSource:
+    """The cluster that a kubeconfig or the pod leads to.  Raises UsageError and InputError."""
+    from gen.cli.cluster import connection_of, source_of
+
+    connection = connection_of(flags)
+    return source_of(flags, settings, connection, lambda error, delay: observe(SourceFailed(error, delay)))
 
 
 def listen_to_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:

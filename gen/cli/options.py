@@ -137,6 +137,15 @@ INPUT: tuple[Flag, ...] = (
     Flag("-l", "--selector", metavar="SELECTOR", help="Only Ingresses with these labels count."),
 )  # fmt: skip
 
+CLUSTER: tuple[Flag, ...] = (
+    Flag("--kubeconfig", type=click.Path(), metavar="FILE",
+         help="How to reach a cluster, and who we are there.  [default: as a pod is told, else the user's own]"),
+    Flag("--context", metavar="NAME", help="The context of the kubeconfig to use.  [default: its current one]"),
+    Flag("--secrets", type=click.Choice(["watch", "get"]),
+         help="Watch all Secrets in sight, or get only those that are referred to, by their names."),
+    BoolFlag("--disable-ingress-class-lookup", help="Read no IngressClass: a class is ours by its name alone."),
+)  # fmt: skip
+
 MEANING: tuple[Flag, ...] = (
     Flag("--profile", type=click.Choice(["spec", "ingress-nginx"]),
          help="Follow the Kubernetes specification, or the retired controller."),
@@ -151,7 +160,8 @@ MEANING: tuple[Flag, ...] = (
     Flag("--default-backend-service", metavar="NAMESPACE/NAME", help="Who answers where no route matches."),
     Flag("--default-ssl-certificate", metavar="NAMESPACE/NAME", help="The Secret for hosts without a certificate."),
     BoolFlag("--disable-catch-all", help="Refuse Ingresses without a host."),
-    BoolFlag("--disable-svc-external-name", help="Refuse Services of type ExternalName."),
+    BoolFlag("--disable-svc-external-name",
+             help="Refuse Services of type ExternalName.  [default: only those of a cluster]"),
     Flag("--annotations-prefix", metavar="PREFIX", help="The prefix of ingress-nginx's annotations."),
     Flag("--cluster-domain", metavar="DOMAIN", help="The DNS domain of the cluster."),
 )  # fmt: skip
@@ -187,5 +197,5 @@ GENERAL: tuple[click.Option, ...] = (
     Flag("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much is told."),
 )  # fmt: skip
 
-SHARED = {flag.key: flag for flag in (*INPUT, *MEANING, *LISTEN, BACKEND, *PLACE, *LOOP, GENERAL[-1])
+SHARED = {flag.key: flag for flag in (*INPUT, *CLUSTER, *MEANING, *LISTEN, BACKEND, *PLACE, *LOOP, GENERAL[-1])
           if isinstance(flag, Flag)}  # fmt: skip

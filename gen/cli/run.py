@@ -9,17 +9,19 @@ import signal
 import sys
 
 from gen.cli.flags import Flags
-from gen.cli.options import BACKEND, INPUT, LISTEN, LOOP, MEANING, PLACE, Command
+from gen.cli.options import BACKEND, CLUSTER, INPUT, LISTEN, LOOP, MEANING, PLACE, Command
 from gen.errors import UsageError
 
 
 def run(flags: Flags) -> int:
-    """Keep a proxy at what the manifests say.
+    """Keep a proxy at what a cluster says, or with -f what manifests say.
 
     SIGTERM or SIGINT ends it, and a managed proxy with it; a second one makes it hurry.
     """
-    if not flags.filename or "-" in flags.filename:
-        raise UsageError("there is nothing to watch: give -f DIR")
+    if "-" in flags.filename:
+        raise UsageError("stdin cannot be watched: give -f DIR, or no -f for a cluster")
+    if flags.filename and (flags.kubeconfig or flags.context):
+        raise UsageError("-f is for manifests, --kubeconfig and --context are for a cluster: give either")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o027)
     gc.enable()
@@ -46,4 +48,4 @@ def run(flags: Flags) -> int:
     return 0
 
 
-COMMAND = Command("run", run, [BACKEND, *INPUT, *MEANING, *LISTEN, *PLACE, *LOOP])
+COMMAND = Command("run", run, [BACKEND, *INPUT, *CLUSTER, *MEANING, *LISTEN, *PLACE, *LOOP])

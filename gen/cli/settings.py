@@ -24,18 +24,23 @@ RESOLVERS = ("127.0.0.1",)
 
 
 def settings_of(flags: Flags, options: Options, fallback_certificate: Certificate | None = None) -> Settings:
-    """What decides, besides the objects, what translation gives; objects come from files.  Raises UsageError."""
+    """What decides, besides the objects, what translation gives; without -f they come from a cluster.
+
+    Raises: UsageError.
+    """
     if flags.namespace and flags.all_namespaces:
         raise UsageError("-n and -A exclude each other")
     ingress_class, controller_class = CLASS_OF_PROFILE[flags.profile]
+    is_offline = bool(flags.filename)
     without_class = flags.watch_ingress_without_class
+    without_external = flags.disable_svc_external_name
     return Settings(
         profile=cast("ProfileName", flags.profile),
         ingress_class=flags.ingress_class or ingress_class,
         controller_class=flags.controller_class or controller_class,
         ingress_class_by_name=flags.ingress_class_by_name,
-        watch_without_class=flags.profile == "spec" if without_class is None else without_class,
-        watch_namespaces=frozenset(flags.watch_namespace),
+        watch_without_class=is_offline and flags.profile == "spec" if without_class is None else without_class,
+        watch_namespaces=frozenset(flags.watch_namespace) | in_cluster(flags),
         namespace_selector=flags.watch_namespace_selector,
         disable_catch_all=flags.disable_catch_all,
         default_backend_service=qualified("--default-backend-service", flags.default_backend_service),
@@ -43,13 +48,18 @@ def settings_of(flags: Flags, options: Options, fallback_certificate: Certificat
         annotations_prefix=flags.annotations_prefix,
         configmap=qualified("--configmap", flags.configmap),
         cluster_domain=flags.cluster_domain,
-        assume_class=True,
-        allow_loopback=True,
-        allow_external_name=not flags.disable_svc_external_name,
-        offline=True,
+        assume_class=is_offline or flags.disable_ingress_class_lookup,
+        allow_loopback=is_offline,
+        allow_external_name=is_offline if without_external is None else not without_external,
+        offline=is_offline,
         fallback_certificate=fallback_certificate,
         options=options,
     )
+
+
+def in_cluster(flags: Flags) -> frozenset[str]:
+    """The namespace of -n, where there are no files that a source could choose from."""
+    return frozenset([flags.namespace]) if flags.namespace and not flags.filename else frozenset()
 
 
 def options_of(flags: Flags, *, runtime_dir: str = "", resolvers: Sequence[str] = RESOLVERS) -> Options:

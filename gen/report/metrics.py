@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from gen import __version__
 from gen.backend import Bundle
-from gen.report.events import Attempt, Event, IssuesFound, ProxyGone, ProxyResumed, Restored
+from gen.report.events import Attempt, Event, IssuesFound, ProxyGone, ProxyResumed, Restored, SourceFailed
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,12 +55,19 @@ class Metrics:
         self._losses = Counter(
             "gen_proxy_losses", "How often the proxy ended, or could not be found or started.", registry=registry
         )
+        self._source_failures = Counter(
+            "gen_source_failures", "How often the source of objects did not answer as it should.", registry=registry
+        )
         ProcessCollector(registry=registry)
         self._note_issues(IssuesFound(()))
 
     def page(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def show_staleness(self, ages: Callable[[], Mapping[str, float]]) -> None:
+        """From now on say how long ago the source was last heard of, by kind."""
+        self.registry.register(Staleness(ages))
 
     def observe(self, event: Event) -> None:
         """Take note of what the loop tells."""
@@ -72,6 +82,8 @@ class Metrics:
                 self._hash.set(number_of(bundle.digest))
             case ProxyGone():
                 self._losses.inc()
+            case SourceFailed():
+                self._source_failures.inc()
             case _:
                 pass
 
@@ -104,6 +116,21 @@ class Metrics:
         self._rejected.clear()
         for (kind, code), count in Tally((kind, code) for kind, _, _, code in objects).items():
             self._rejected.labels(kind, code).set(count)
+
+
+class Staleness(Collector):
+    """Asked for anew with each page."""
+
+    def __init__(self, ages: Callable[[], Mapping[str, float]]) -> None:
+        self._ages = ages
+
+    def collect(self) -> Iterator[Metric]:
+        """Seconds by kind."""
+        help_text = "Seconds since the source was last heard of; about a minute at most while all is well."
+        family = GaugeMetricFamily("gen_source_staleness_seconds", help_text, labels=["kind"])
+        for kind, age in sorted(self._ages().items()):
+            family.add_metric([kind], age)
+        yield family
 
 
 def number_of(digest: str) -> float:

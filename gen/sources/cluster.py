@@ -47,13 +47,14 @@ class ClusterSource:
         self._outbox = Outbox(quiet=timing.quiet, patience=timing.patience)
         self._by_reference, self._references = scope.by_reference, references
         self._referred: dict[Ref, frozenset[Ref]] = {}
+        self._selections = scope.selections()
         self._reflectors = tuple(
             Reflector(connection, selection, self._take_in, timing=timing, clock=clock, observe=observe)
-            for selection in scope.selections()
+            for selection in self._selections
         )
-        self._fetcher = Fetcher(connection, self._publish, timing=timing, clock=clock, observe=observe)
+        self._fetcher = Fetcher(connection, self._take_in, timing=timing, clock=clock, observe=observe)
         self._feeds: tuple[Reflector | Fetcher, ...] = (*self._reflectors, self._fetcher)
-        self._fetched = scope.fetched()
+        self._fetched = scope.fetched
         self._fetcher.want(self._fetched)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
@@ -86,7 +87,7 @@ class ClusterSource:
         return tuple(sorted(issue for feed in self._feeds for issue in feed.faults.values()))
 
     def _take_in(self, changes: Sequence[Change]) -> None:
-        """From a reflector: what its objects refer to is wanted before they count as known."""
+        """From a feed: what its objects refer to is wanted before they count as known."""
         if self._by_reference and [change for change in changes if self._refer(change)]:
             self._fetcher.want(self._fetched.union(*self._referred.values()))
         self._publish(changes)
@@ -99,8 +100,11 @@ class ClusterSource:
     def _refer(self, change: Change) -> bool:
         """Note to which objects another one refers now; tells whether that differs from before."""
         found = self._references(change.object) if change.object is not None else ()
-        refs = frozenset(ref for ref in found if ref.kind in self._by_reference)
+        refs = frozenset(ref for ref in found if ref.kind in self._by_reference and not self._is_watched(ref))
         before = self._referred.pop(change.ref, frozenset())
         if refs:
             self._referred[change.ref] = refs
         return refs != before
+
+    def _is_watched(self, ref: Ref) -> bool:
+        return any(selection.holds(ref) for selection in self._selections)

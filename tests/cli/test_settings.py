@@ -10,7 +10,9 @@ from gen.errors import UsageError
 
 
 def test_profile_decides_what_nobody_said() -> None:
-    spec, retired = (settings_of(Flags(profile=name), options_of(Flags())) for name in ("spec", "ingress-nginx"))
+    spec, retired = (
+        settings_of(Flags(profile=name, filename=("x",)), options_of(Flags())) for name in ("spec", "ingress-nginx")
+    )
     assert (spec.ingress_class, spec.controller_class, spec.watch_without_class) == (
         "gen",
         "ingress-gen/controller",

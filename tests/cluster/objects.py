@@ -19,13 +19,15 @@ def namespace(name: str = NAMESPACE) -> Json:
     return _named("v1", "Namespace", name, None)
 
 
-def ingress(name: str, *, host: str = "", secret: str = "", namespace: str = NAMESPACE) -> Json:
+def ingress(
+    name: str, *, host: str = "", secret: str = "", namespace: str = NAMESPACE, service: str = "web", port: int = 80
+) -> Json:
     """An Ingress of one host, `<name>.test` unless it is said, to the Service `web`."""
     host = host or f"{name}.test"
-    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    backend = {"service": {"name": service, "port": {"number": port}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     tls = {"tls": [{"hosts": [host], "secretName": secret}]} if secret else {}
-    spec = {"rules": [{"host": host, "http": {"paths": paths}}], **tls}
+    spec = {"ingressClassName": "gen", "rules": [{"host": host, "http": {"paths": paths}}], **tls}
     return _named("networking.k8s.io/v1", "Ingress", name, namespace, spec=spec)
 
 

@@ -50,8 +50,8 @@ async def test_the_first_batch_holds_what_is_referred_to(proxy: FaultProxy, clie
 
 async def test_named_secrets_are_read_too(proxy: FaultProxy, client: Client, follow: Follow) -> None:
     client.create(objects.secret("default"))
-    named = (Ref("Secret", objects.NAMESPACE, "default"),)
-    async with follow(scope=Scope(kinds=("Ingress",), named=named, by_reference=frozenset({"Secret"}))) as seen:
+    named = frozenset({Ref("Secret", objects.NAMESPACE, "default")})
+    async with follow(scope=Scope(kinds=("Ingress",), fetched=named, by_reference=frozenset({"Secret"}))) as seen:
         await seen.first()
         assert seen.names("Secret") == {"default"}
 

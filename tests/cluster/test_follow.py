@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from gen.k8s import EndpointSlice, Ingress, Ref
-from gen.sources.kube.selection import Scope
+from gen.sources.kube.selection import Scope, Selection
 from tests.cluster import objects
 from tests.cluster.client import Client
 from tests.cluster.conftest import Follow
@@ -122,9 +122,11 @@ async def test_labels_select(way: str, client: Client, follow: Follow) -> None:
 
 
 async def test_single_objects_are_watched_by_name(way: str, client: Client, follow: Follow) -> None:
-    settings = Ref("ConfigMap", objects.NAMESPACE, "settings")
     client.create(objects.config_map("noise"))
-    async with follow(scope=Scope(kinds=("Ingress",), namespaces=("other",), named=(settings,))) as seen:
+    scope = Scope(
+        kinds=("Ingress",), namespaces=("other",), also=(Selection("ConfigMap", objects.NAMESPACE, "settings"),)
+    )
+    async with follow(scope=scope) as seen:
         await seen.first()
         assert not seen.names("ConfigMap")
         client.create(objects.config_map("settings", key="value"))
@@ -225,18 +227,18 @@ async def test_close_ends_everything_at_once(client: Client, follow: Follow) -> 
 def test_scope_asks_for_nothing_else() -> None:
     scope = Scope(
         kinds=("Ingress", "IngressClass"), namespaces=("a",), labels={"Ingress": "x=y"},
-        named=(Ref("ConfigMap", "b", "c"), Ref("Secret", "b", "d")), by_reference=frozenset({"Secret"}),
+        also=(Selection("ConfigMap", "b", "c"),), fetched=frozenset({Ref("Secret", "b", "d")}),
     )  # fmt: skip
     assert [(each.path, each.params) for each in scope.selections()] == [
         ("/apis/networking.k8s.io/v1/namespaces/a/ingresses", {"labelSelector": "x=y"}),
         ("/apis/networking.k8s.io/v1/ingressclasses", {}),
         ("/api/v1/namespaces/b/configmaps", {"fieldSelector": "metadata.name=c"}),
     ]
-    assert scope.fetched() == {Ref("Secret", "b", "d")}
 
 
 def test_named_objects_of_watched_namespaces_are_not_watched_twice() -> None:
-    ref = Ref("ConfigMap", "a", "c")
-    assert len(Scope(kinds=("ConfigMap",), namespaces=("a",), named=(ref,)).selections()) == 1
-    assert len(Scope(kinds=("ConfigMap",), namespaces=("b",), named=(ref,)).selections()) == 2
-    assert len(Scope(kinds=("ConfigMap",), named=(ref,)).selections()) == 1
+    also = (Selection("ConfigMap", "a", "c"), Selection("ConfigMap", "a", labels="x=y"))
+    assert len(Scope(kinds=("ConfigMap",), namespaces=("a",), also=also).selections()) == 1
+    assert len(Scope(kinds=("ConfigMap",), namespaces=("b",), also=also).selections()) == 3
+    assert len(Scope(kinds=("ConfigMap",), also=also).selections()) == 1
+    assert len(Scope(kinds=("ConfigMap",), labels={"ConfigMap": "x=y"}, also=also).selections()) == 2

@@ -59,9 +59,14 @@ class GenRun:
     @property
     def command(self) -> list[str]:
         """The command line."""
-        fixed = ["run", "--backend", self.backend, "-f", str(self.manifests), "--state-dir", str(self.state)]
+        fixed = ["run", "--backend", self.backend, *self.source, "--state-dir", str(self.state)]
         ports = ["--http-port", str(HTTP_PORT), "--https-port", str(HTTPS_PORT)]
         return [GEN, *fixed, "--bind", self.address, *ports, "--admin", f"{self.address}:{ADMIN_PORT}", *self.flags]
+
+    @property
+    def source(self) -> list[str]:
+        """Where its objects come from."""
+        return ["-f", str(self.manifests)]
 
     def start(self, *, ready: bool = True) -> Self:
         """Start gen and wait until it is ready."""

@@ -69,7 +69,7 @@ def load_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
     from_pod: Callable[..., None] = config.load_incluster_config
     from_file: Callable[..., None] = config.load_kube_config
     configuration = Configuration()
-    with _told_as_input_error():
+    with _told_as_input_error(kubeconfig):
         if kubeconfig is None and context is None:
             try:
                 from_pod(configuration)
@@ -81,7 +81,7 @@ def load_access(kubeconfig: str | None = None, context: str | None = None) -> Ac
 
 
 @contextmanager
-def _told_as_input_error() -> Iterator[None]:
+def _told_as_input_error(file: str | None = None) -> Iterator[None]:
     """Whatever the readers of configurations trip over, in one word."""
     import yaml
     from kubernetes.config import ConfigException
@@ -89,4 +89,5 @@ def _told_as_input_error() -> Iterator[None]:
     try:
         yield
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        raise InputError(f"no access to a cluster: {error}") from error
+        where = f"{file}: " if file else ""
+        raise InputError(f"no access to a cluster: {where}{' '.join(str(error).split())}") from error

@@ -28,10 +28,10 @@ KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 15), (socket.TCP_
 class Connection:
     """Requests to one API server; raises only Unreachable, Refused, or Doubtful."""
 
-    def __init__(self, load: Load, *, answer_within: float = 30.0) -> None:
+    def __init__(self, load: Load, access: Access | None = None, *, answer_within: float = 30.0) -> None:
         """Make one; an answer has to begin within `answer_within` seconds, however long it is."""
         self._load, self._answer_within = load, answer_within
-        self._access: Access | None = None
+        self._access = access
         self._lock = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 

@@ -54,9 +54,14 @@ class Selection(Struct, frozen=True):
             **({"fieldSelector": fields} if fields else {}),
         }
 
-    def covers(self, ref: Ref) -> bool:
-        """Whether an object is certainly among these."""
-        return self.kind == ref.kind and not self.labels and not self.name and self.namespace in ("", ref.namespace)
+    def holds(self, ref: Ref) -> bool:
+        """Whether an object is certainly among these, if it is there at all."""
+        return self.covers(Selection(ref.kind, ref.namespace, ref.name))
+
+    def covers(self, other: Selection) -> bool:
+        """Whether all objects of another selection are certainly among these."""
+        is_same = self.kind == other.kind and self.labels in ("", other.labels)
+        return is_same and self.namespace in ("", other.namespace) and self.name in ("", other.name)
 
     def __str__(self) -> str:
         where = "/".join(part for part in (self.namespace, self.name) if part)
@@ -72,26 +77,24 @@ class Scope(Struct, frozen=True, kw_only=True):
     """What gen looks at in a cluster: it asks for nothing else, so it needs no other permission.
 
     Shape: all objects of `kinds`, in `namespaces` (none given: in all), narrowed down by label selectors per kind;
-    besides, single objects wherever they are: those `named` here, and of the kinds `by_reference` those that other
-    objects refer to.  Named ones are watched; those of kinds `by_reference` are read one by one.
+    `also` what is watched besides, wherever it is.  Single objects are read one by one: those `fetched`, and of the
+    kinds `by_reference` those that other objects refer to, unless they are watched.
     """
 
     kinds: tuple[str, ...]
     namespaces: tuple[str, ...] = ()
     labels: Mapping[str, str] = {}
-    named: tuple[Ref, ...] = ()
+    also: tuple[Selection, ...] = ()
+    fetched: frozenset[Ref] = frozenset()
     by_reference: frozenset[str] = frozenset()
 
     def selections(self) -> tuple[Selection, ...]:
         """The least that has to be watched."""
-        whole = tuple(self._whole())
-        watched = (ref for ref in self.named if ref.kind not in self.by_reference)
-        single = (ref for ref in watched if not any(selection.covers(ref) for selection in whole))
-        return (*whole, *(Selection(ref.kind, ref.namespace, name=ref.name) for ref in single))
-
-    def fetched(self) -> frozenset[Ref]:
-        """The named objects that are read one by one."""
-        return frozenset(ref for ref in self.named if ref.kind in self.by_reference)
+        chosen = list(self._whole())
+        for selection in self.also:
+            if not any(each.covers(selection) for each in chosen):
+                chosen.append(selection)
+        return tuple(chosen)
 
     def _whole(self) -> Iterator[Selection]:
         for kind in self.kinds:

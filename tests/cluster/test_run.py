@@ -1,0 +1,137 @@
+"""`gen run` on an API server with a real proxy: what the cluster says is what a client gets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import faults, objects
+from tests.cluster.client import Client
+from tests.cluster.proxy import FaultProxy
+from tests.cluster.running import ClusterRun
+from tests.live.echo import EchoNet
+from tests.live.proxies import BACKENDS, need_proxy
+
+Start = Callable[..., ClusterRun]
+
+
+@pytest.fixture
+def gen(tmp_path: Path, echo: EchoNet, proxy: FaultProxy, client: Client) -> Iterator[Start]:
+    """Makes a `gen run` on a cluster with a class and a Service; at its end nothing may be left."""
+    runs: list[ClusterRun] = []
+
+    def make(backend: str, *flags: str) -> ClusterRun:
+        need_proxy(backend)
+        run = ClusterRun(backend, tmp_path / "run", echo, proxy.url, *flags)
+        runs.append(run)
+        run.__enter__()
+        client.create(objects.ingress_class("gen"))
+        client.create(run.outside("web"))
+        return run
+
+    yield make
+    for run in runs:
+        run.__exit__()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_row_02_an_outage_changes_nothing_and_what_came_meanwhile_comes_after_it(
+    backend: str, gen: Start, proxy: FaultProxy, client: Client
+) -> None:
+    run = gen(backend)
+    client.create(objects.ingress("one", port=8080))
+    run.start()
+    run.serves("one.test", "shop/web")
+    live = run.generations()
+    proxy.down()
+    client.create(objects.ingress("two", port=8080))
+    client.delete(objects.ingress("one"))
+    run.wait("notice it", lambda: "the source failed" in run.log.read_text(), 10)
+    assert run.is_ready()
+    assert run.get("http://one.test/").service == "shop/web"
+    assert run.generations() == live
+    assert metric(run, 'gen_source_staleness_seconds{kind="Ingress"}') > 0
+    proxy.up()
+    run.serves("two.test", "shop/web")
+    run.refuses("one.test")
+
+
+def test_row_01_without_an_api_server_the_last_configuration_serves(
+    gen: Start, proxy: FaultProxy, client: Client
+) -> None:
+    run = gen("nginx")
+    client.create(objects.ingress("one", port=8080))
+    run.start()
+    run.serves("one.test", "shop/web")
+    run.stop()
+    live = run.generations()
+    proxy.down()
+    run.start(ready=False)
+    run.serves("one.test", "shop/web")
+    run.wait("notice it", lambda: "the source failed" in run.log.read_text(), 10)
+    assert run.admin("/readyz").status == 503
+    assert run.generations() == live
+    proxy.up()
+    run.wait("be ready", run.is_ready, 15)
+    assert run.generations() == live
+
+
+def test_row_09_nothing_is_rendered_before_every_kind_is_known(gen: Start, proxy: FaultProxy, client: Client) -> None:
+    run = gen("nginx")
+    client.create(objects.ingress("one", port=8080))
+    released = threading.Event()
+    held = proxy.fault(faults.hold(released), "endpointslices")
+    run.start(ready=False)
+    run.wait("ask for all kinds", lambda: held.taken > 0 and asked(proxy) >= {"ingresses", "services", "secrets"}, 20)
+    assert run.admin("/readyz").status == 503
+    assert not run.generations()
+    released.set()
+    run.serves("one.test", "shop/web")
+
+
+def test_only_what_the_flags_need_is_asked_for(gen: Start, proxy: FaultProxy, client: Client) -> None:
+    run = gen("nginx", "--watch-namespace", "shop", "--secrets", "get", "--disable-ingress-class-lookup")
+    client.create(objects.ingress("one", port=8080, secret="cert"))
+    client.create(objects.ingress("other", port=8080, namespace="default"))
+    run.start()
+    run.serves("one.test", "shop/web")
+    run.refuses("other.test")
+    inside = "/namespaces/shop/"
+    assert {request.path.partition(inside)[2] or request.path for request in proxy.requests} == {
+        "ingresses", "services", "endpointslices", "secrets/cert",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "status", "words"),
+    [("", 3, "kubeconfig: "), ("{}", 3, "kubeconfig: "), ("a: [", 3, "kubeconfig: ")],
+)
+def test_a_wrong_kubeconfig_ends_it_with_a_clear_message(
+    gen: Start, tmp_path: Path, config: str, status: int, words: str
+) -> None:
+    run = gen("nginx")
+    run.kubeconfig.unlink()
+    if config:
+        run.kubeconfig.write_text(config)
+    run.start(ready=False)
+    process, run.process = run.process, None
+    assert process
+    assert process.wait(20) == status
+    last = run.log.read_text().splitlines()[-1]
+    assert last.startswith("gen: ")
+    assert words in last
+
+
+def asked(proxy: FaultProxy) -> set[str]:
+    """The resources that were asked for."""
+    return {request.resource for request in proxy.requests}
+
+
+def metric(run: ClusterRun, name: str) -> float:
+    """The value of a metric."""
+    lines = run.admin("/metrics").body.decode().splitlines()
+    (value,) = [line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} ")]
+    return float(value)
