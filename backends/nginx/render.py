@@ -24,7 +24,7 @@ from backends.nginx import options as own_options
 from backends.nginx import phrases, syntax
 from backends.nginx.parts import Base, Target, Zone, base_of
 from backends.nginx.phrases import directive
-from backends.nginx.routes import PERSISTENT, Location, locations, variant, variant_name
+from backends.nginx.routes import NO_POLICIES, PERSISTENT, Location, locations, variant, variant_name
 from backends.nginx.servers import certificate_lines, names_of, pattern_names
 from backends.nginx.syntax import NOTHING, Word
 from backends.nginx.version import Version
@@ -38,6 +38,7 @@ HTTP2_DIRECTIVE: Version = (1, 25, 1)
 KEEPALIVE_MIN_TIMEOUT: Version = (1, 27, 4)
 KEEPALIVE_MIN_SECONDS = 10.0
 ROUTE_MARK = "    # "
+LISTEN, LISTEN_DEFAULT = syntax.name("listen.conf"), syntax.name("listen-default.conf")
 
 Lines = tuple[tuple[int, Source], ...]
 
@@ -222,11 +223,11 @@ def server(
         own, files = certificate_lines(host)
     except BadValue as error:
         raise Rejected(f"host {host.name[:80]!r}: {error}", host.sources) from error
-    written = [it.handler.written for it in found]
+    written = [it.handler.written for it in found if it.handler.written is not NO_POLICIES]
     splits = [it.handler for it in found if it.handler.shares]
     fill_in = {
-        "listen": syntax.name("listen.conf" if host.name else "listen-default.conf"),
-        "locations": found,
+        "listen": LISTEN if host.name else LISTEN_DEFAULT,
+        "locations": [(it.origin, it.matches, it.handler.in_short, it.handler.written.lines) for it in found],
         "may_not_resolve": any(it.handler.may_not_resolve for it in found),
         "own": own,
         "internal": [line for each in written for line in each.locations],
@@ -238,7 +239,7 @@ def server(
         for first, (names, name) in zip((True, False), servers, strict=False)
     )
     if patterns:
-        fill_in["listen"] = syntax.name("listen.conf")
+        fill_in["listen"] = LISTEN
         more = write(names=patterns, certificate=NOTHING, splits=(), maps=(), **fill_in)
     return Rendered(
         host,
@@ -250,7 +251,7 @@ def server(
         patterns=more.encode() if patterns else b"",
         files={**files, **{path: content for each in written for path, content in each.files.items()}},
         zones=tuple(zone for each in written for zone in each.zones),
-        needs=frozenset(each for each in own_options.NEEDS if any(it.lines for it in written) and each in text),
+        needs=frozenset(each for each in own_options.NEEDS if each in text) if written else frozenset(),
     )
 
 

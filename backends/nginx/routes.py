@@ -6,9 +6,11 @@ that is the order of the model.  Where a host has a pattern, every route but the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.nginx import phrases, policy, syntax
 from backends.nginx.access import passes_access
@@ -19,12 +21,13 @@ from backends.nginx.syntax import NOTHING, Word
 from gen.backend import digest_of
 from gen.errors import BadValue, Rejected
 from gen.ir import NO_POLICY, Forward, Host, Policy, Redirect, Respond, Route, Source
-from gen.policy import literal
+from gen.policy import Text, literal
 
 NO_POLICIES = Written()
 PERSISTENT = "persistent"
 NO_BASE = Base()
 NO_CERTIFICATES: Mapping[str, Word] = {}
+UNRESOLVED = Word("error_page 502 = @unresolved;")
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses for which `return` takes a URL."""
@@ -33,18 +36,16 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class Handler(Struct, frozen=True):
     """What a location does with a request.
 
-    Shape: with `status` it answers by itself: `text` is the body, or the URL for a status that nginx knows as a
-    redirect; for others the URL is `location`.  Else it proxies to `target`, which is a variable where `resolved` (a
-    name) or `shares` (a split) give it its value.
+    Shape: with `status` it answers by itself, and `lines` are how; else `lines` come before it proxies to `target`,
+    which is a variable where they or `shares` (a split) give it its value.  `in_short` is all of it on one line; where
+    the route has policies, `written` has the lines instead.
     """
 
     status: int = 0
-    text: Word = NOTHING
-    location: Word = NOTHING
-    is_relative: bool = False
+    lines: Sequence[Word] = ()
+    adds_header: bool = False
     target: Word = NOTHING
-    upstream_host: Word = NOTHING
-    resolved: Word = NOTHING
+    in_short: Word = NOTHING
     shares: Sequence[tuple[Word, Word]] = ()
     may_not_resolve: bool = False
     written: Written = NO_POLICIES
@@ -66,7 +67,7 @@ def locations(
     found = []
     for route, spots in zip(host.routes, spots_of(host.routes), strict=True):
         try:
-            matches = [WRITERS[how](path) for how, path in spots]
+            matches = [place(how, path) for how, path in spots]
             if matches:
                 done = handler(host, route, targets, base, certificates)
                 found.append(Location(route.source, syntax.origin(route.source), matches, done))
@@ -143,6 +144,12 @@ def takes(route: Route, path: str) -> bool:
     return path == wanted or (route.match.kind == "prefix" and path.startswith(below))
 
 
+@lru_cache(maxsize=4096)
+def place(how: str, path: str) -> Word:
+    """The argument of a location; hosts have most of their paths in common."""
+    return WRITERS[how](path)
+
+
 # ------------------------------------------------------------------ what happens to them
 
 
@@ -151,8 +158,8 @@ def handler(
 ) -> Handler:
     """What the locations of a route do."""
     simple = simple_handler(host, route, targets)
-    if is_simple(host, route) and not (simple.location and base.response_headers):
-        return simple
+    if is_simple(host, route) and not (simple.adds_header and base.response_headers):
+        return with_host(simple, route.policy.upstream_host)
     plain = plain_of(route, simple, targets)
     written = policy.write(Parts(host, route, targets, base), plain, certificates)
     return Handler(
@@ -161,6 +168,20 @@ def handler(
         shares=simple.shares,
         may_not_resolve=bool(simple.may_not_resolve and not plain.answer),
     )
+
+
+def in_short(lines: Iterable[Word], target: Word = NOTHING) -> Word:
+    """All that a route without policies does, on one line."""
+    passing = (directive("proxy_pass", Word(f"http://{target}")),) if target else ()
+    return Word(" ".join(line.strip() for line in (*lines, *passing)))
+
+
+def with_host(simple: Handler, upstream_host: Text | None) -> Handler:
+    """The same with another host for the upstream."""
+    if upstream_host is None or simple.status:
+        return simple
+    lines = (directive("set", policy.UPSTREAM_HOST, syntax.value(literal(upstream_host))), *simple.lines)
+    return replace(simple, in_short=in_short(lines, simple.target))
 
 
 def is_simple(host: Host, route: Route) -> bool:
@@ -182,29 +203,15 @@ def plain_of(route: Route, simple: Handler, targets: Mapping[str, Target]) -> Pl
         if target.word and not target.is_dns:
             return Plain(target=target.word, groups=((target.word, target),), is_fallback=True)
     if simple.status:
-        text = () if simple.location or not simple.text else (simple.text,)
-        lines = [Word("absolute_redirect off;")] if simple.is_relative else []
-        if simple.location:
-            lines.append(directive("add_header", Word("Location"), simple.location, Word("always")))
         is_late = isinstance(route.action, Respond) and simple.status != 503 and needs_phases(route)
-        return Plain((*lines, directive("return", simple.status, *text)), is_late=is_late)
-    return Plain(before=before(simple), target=simple.target, groups=groups_of(route, targets))
+        return Plain(simple.lines, is_late=is_late)
+    return Plain(before=simple.lines, target=simple.target, groups=groups_of(route, targets))
 
 
 def needs_phases(route: Route) -> bool:
     """Whether an answer of the proxy itself has to wait for what is decided before it."""
     parts = Parts(Host("", ()), route, {}, Base())
     return passes_access(parts) or route.policy.https_redirect is not None or route.policy.error_pages is not None
-
-
-def before(simple: Handler) -> list[Word]:
-    """What gives the target its value, and the answer where it gets none."""
-    lines = [directive("set", simple.target, Word(f'"{simple.resolved}"'))] if simple.resolved else []
-    if simple.shares:
-        lines += phrases.answer_if(Word(f'{simple.target} = ""'), Word("return 503;"))
-    if simple.may_not_resolve:
-        lines.append(Word("error_page 502 = @unresolved;"))
-    return lines
 
 
 def groups_of(route: Route, targets: Mapping[str, Target]) -> tuple[tuple[Word, Target], ...]:
@@ -232,38 +239,62 @@ def simple_handler(host: Host, route: Route, targets: Mapping[str, Target]) -> H
     """What the locations of a route without policies do."""
     action = route.action
     if isinstance(action, Respond):
-        return Handler(action.status, syntax.body(action.body))
+        return answer(action.status, syntax.body(action.body))
     if isinstance(action, Redirect):
-        url = syntax.redirect(action)
-        if action.status in REDIRECTS:
-            return Handler(action.status, url, is_relative=action.is_relative)
-        return Handler(action.status, location=url)
+        return redirect(action)
     kind = variant(route.policy) if route.policy is not NO_POLICY else ""
     parts = [(targets[variant_name(kind, part.upstream)], part.weight) for part in action.split if part.weight > 0]
     return proxy(host, route, parts)
 
 
+@lru_cache(maxsize=64)
+def answer(status: int, text: Word = NOTHING) -> Handler:
+    """An answer of the proxy itself."""
+    lines = (directive("return", status, text),)
+    return Handler(status, lines, in_short=in_short(lines))
+
+
+def redirect(action: Redirect) -> Handler:
+    """A redirect; where nginx does not know the status as one, it needs the header."""
+    url = syntax.redirect(action)
+    lines = [Word("absolute_redirect off;")] if action.is_relative else []
+    is_known = action.status in REDIRECTS
+    if is_known:
+        lines.append(directive("return", action.status, url))
+    else:
+        lines += [directive("add_header", Word("Location"), url, Word("always")), directive("return", action.status)]
+    return Handler(action.status, lines, adds_header=not is_known, in_short=in_short(lines))
+
+
 def proxy(host: Host, route: Route, parts: Sequence[tuple[Target, int]]) -> Handler:
     """Proxy to one upstream or to several by weight; 503 where none of them can answer."""
-    wanted = route.policy.upstream_host
-    has_variables = wanted is None or not all(isinstance(piece, str) for piece in wanted)
-    upstream_host = NOTHING if wanted is None or has_variables else syntax.value(literal(wanted))
     if not any(target.word for target, _ in parts):
-        return Handler(503)
+        return answer(503)
+    if len(parts) == 1:
+        return to_one(parts[0][0])
+    identity = digest_of(host.name.encode(), route.match.kind.encode(), route.match.path.encode())
+    target = syntax.variable(f"gen_split_{identity}")
     may_not_resolve = any(target.is_dns for target, _ in parts)
-    if len(parts) > 1:
-        identity = digest_of(host.name.encode(), route.match.kind.encode(), route.match.path.encode())
-        return Handler(
-            target=syntax.variable(f"gen_split_{identity}"),
-            upstream_host=upstream_host,
-            shares=shares(parts),
-            may_not_resolve=may_not_resolve,
-        )
-    word = parts[0][0].word
+    lines = phrases.answer_if(Word(f'{target} = ""'), Word("return 503;"))
     if may_not_resolve:
-        target = syntax.variable("gen_target")
-        return Handler(target=target, upstream_host=upstream_host, resolved=word, may_not_resolve=True)
-    return Handler(target=word, upstream_host=upstream_host)
+        lines.append(UNRESOLVED)
+    return Handler(
+        lines=lines,
+        target=target,
+        in_short=in_short(lines, target),
+        shares=shares(parts),
+        may_not_resolve=may_not_resolve,
+    )
+
+
+@lru_cache(maxsize=1024)
+def to_one(target: Target) -> Handler:
+    """Proxy to one upstream, which is often that of all routes of a host."""
+    if not target.is_dns:
+        return Handler(target=target.word, in_short=in_short((), target.word))
+    variable = syntax.variable("gen_target")
+    lines = (directive("set", variable, Word(f'"{target.word}"')), UNRESOLVED)
+    return Handler(lines=lines, target=variable, in_short=in_short(lines, variable), may_not_resolve=True)
 
 
 def shares(parts: Sequence[tuple[Target, int]]) -> list[tuple[Word, Word]]:
