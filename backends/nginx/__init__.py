@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backends.nginx.control import Control
     from gen.ir import Config
 
-LACKING = frozenset(("waf", "tracing", "directives"))
+LACKING = frozenset(("waf", "tracing"))
 """Fields of policies that nginx cannot honour."""
 OPTIONAL = (
     f"options.{name}"

@@ -48,6 +48,7 @@ class Base(Struct, frozen=True):
     host: Word = Word("$host")
     socket: str = ""
     buffering: bool = False
+    success_headers: Headers = ()
 
 
 def port_of(options: Options) -> Word:
@@ -174,8 +175,7 @@ class Parts:
     def response_lines(self, more: Headers = ()) -> list[Word]:
         """All headers that are set on the answer."""
         every = overlaid(self.base.response_headers, {}) + tuple(self.added) + more
-        found = [directive("add_header", phrases.header(name), word, Word("always")) for name, word in every]
-        return found + [directive("add_header", phrases.header(name), word) for name, word in self.added_on_success]
+        return phrases.added(every, (*self.base.success_headers, *self.added_on_success))
 
     def request_lines(self, module: str, changes: Mapping[str, Word] | None = None) -> list[Word]:
         """All headers that are set on the request for an upstream, where any of them differs."""

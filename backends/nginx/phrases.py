@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 from backends.nginx.syntax import Word, limited, unexpanded
 from gen.errors import BadValue
@@ -63,6 +64,12 @@ def header(name: str) -> Word:
     if not HEADER.fullmatch(name) or len(name) > 256:
         raise BadValue("InvalidHeader", f"expected the name of a header, got {name[:50]!r}")
     return Word(f'"{name}"') if re.search(r"[#'`|^~&!%*]", name) else Word(name)
+
+
+def added(always: Iterable[tuple[str, Word]], on_success: Iterable[tuple[str, Word]] = ()) -> list[Word]:
+    """Headers for the client."""
+    lines = [directive("add_header", header(name), word, Word("always")) for name, word in always]
+    return lines + [directive("add_header", header(name), word) for name, word in on_success]
 
 
 def header_variable(name: str, prefix: str = "http") -> Word:

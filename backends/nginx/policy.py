@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from backends.nginx import access, answers, choice, phrases, tuning
+from backends.nginx import access, answers, choice, phrases, snippets, tuning
 from backends.nginx.parts import Parts, Target, Zone
 from backends.nginx.phrases import directive
 from backends.nginx.syntax import Word, literal
@@ -61,6 +61,9 @@ def write(parts: Parts, plain: Plain, certificates: Mapping[str, Word]) -> Writt
     if route.policy.cors:
         answers.cors(parts, route.policy.cors)
     _finish(parts)
+    if route.policy.directives:
+        snippets.route(parts, route.policy.directives)
+        final = snippets.without(final, route.policy.directives)
     lines = [*parts.first, *parts.checks, *parts.lines, *parts.response_lines()]
     lines += [*parts.request_lines(module), *parts.hiding_lines(module), *parts.last, *final]
     return Written(lines, parts.maps, parts.locations, parts.files, parts.zones, parts.variables)

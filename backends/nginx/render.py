@@ -21,7 +21,7 @@ import jinja2
 from msgspec import Struct
 
 from backends.nginx import options as own_options
-from backends.nginx import phrases, syntax
+from backends.nginx import phrases, snippets, syntax
 from backends.nginx.parts import Base, Target, Zone, base_of
 from backends.nginx.phrases import directive
 from backends.nginx.routes import NO_POLICIES, PERSISTENT, Location, locations, variant, variant_name
@@ -216,11 +216,14 @@ def server(
 ) -> Rendered:
     """The server of a host, another for names that its certificate is not for, and one for patterns."""
     targets, own_certificate, base, certificates, aliases = context
-    found = locations(host, dict(targets), base, dict(certificates))
+    snippet = host.policy.directives or ()
     try:
+        base = snippets.base_with(base, snippet) if snippet else base
+        found = locations(host, dict(targets), base, dict(certificates))
         servers = names_of(host, own_certificate, aliases)
         patterns = pattern_names(host)
         own, files = certificate_lines(host)
+        own += snippets.host(base, snippet)
     except BadValue as error:
         raise Rejected(f"host {host.name[:80]!r}: {error}", host.sources) from error
     written = [it.handler.written for it in found if it.handler.written is not NO_POLICIES]

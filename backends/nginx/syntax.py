@@ -27,6 +27,7 @@ RESOLVER = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}:[0-9]{{1,5}}|\[[0-9a-f:.]+\](
 OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+)*")
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 PATH_FIELD = re.compile(r"spec\.rules\[([0-9]+)\]\.http\.paths\[([0-9]+)\]")
+DIRECTIVE = re.compile(r"\$?[a-z][A-Za-z0-9_]*")
 NAMED_GROUP = re.compile(r"\(\?(?:P?<(?![=!])|')")
 
 
@@ -79,6 +80,20 @@ def literal(text: str) -> Word:
 def value(text: str) -> Word:
     """A word where nginx expands variables; none of the text is one."""
     return Word(f'"{limited(unexpanded(text))}"')
+
+
+def expanding(text: str) -> Word:
+    """A word where nginx expands variables, and those in the text are meant; for directives that were checked."""
+    lines = ("\\t".join(map(_escape, line.split("\t"))) for line in text.split("\n"))
+    encoded = "\\n".join(lines)
+    return Word(f'"{limited(encoded)}"')
+
+
+def directive_name(text: str) -> Word:
+    """The name of a directive, or a variable with its $."""
+    if not DIRECTIVE.fullmatch(text):
+        raise BadValue("BadName", f"expected the name of a directive, got {text[:50]!r}")
+    return Word(text)
 
 
 @lru_cache(maxsize=1024)

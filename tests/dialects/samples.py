@@ -58,14 +58,40 @@ TARGETS: Samples = (
 COOKIE_NAMES: Samples = ({"route": "route", "a-b_c.d": "a-b_c.d"}, ("a;b", "a b", "a=b", "a\nb", "é", "x" * 300))
 RULES: Samples = (
     {
-        "more_set_headers 'A: b c';": (Directive("more_set_headers", ("A: b c",)),),
+        "more_set_headers 'A: b c';": (Directive("more_set_headers", ("A", "b c")),),
         "# x\nadd_header A b always;\n": (Directive("add_header", ("A", "b", "always")),),
-        "if ($host = a) { return 403; }": (Directive("if", ("($host", "=", "a)"), (Directive("return", ("403",)),)),),
+        "if ($host = a) { return 403; }": (Directive("if", ("$host", "=", "a"), (Directive("return", ("403",)),)),),
+        "if ( $scheme != '' ) { break; }": (Directive("if", ("$scheme", "!=", ""), (Directive("break"),)),),
+        'if ($request_uri ~ "^/a/(.*)$") { return 301 https://b/$1; }': (
+            Directive("if", ("$request_uri", "~", "^/a/(.*)$"), (Directive("return", ("301", "https://b/$1")),)),
+        ),
+        "more_set_input_headers 'A: $req_id' B:;": (
+            Directive("proxy_set_header", ("A", "$req_id")), Directive("proxy_set_header", ("B", "")),
+        ),
+        "proxy_set_header Upgrade $http_upgrade;proxy_set_header Host ${host}x;": (
+            Directive("proxy_set_header", ("Host", "${host}x")),
+        ),
+        'return 200 "a\\nb#c\\" {}";': (Directive("return", ("200", 'a\nb#c" {}')),),
+        "return 302 https://a/#b;": (Directive("return", ("302", "https://a/#b")),),
+        "set $a_b 'x;{}y'; add_header A $a_b;": (
+            Directive("set", ("$a_b", "x;{}y")), Directive("add_header", ("A", "$a_b")),
+        ),
+        "rewrite ^/(.*)$ /x/$1 break;": (Directive("rewrite", ("^/(.*)$", "/x/$1", "break")),),
     },
     (
         "return 200; }", "lua_x;", "alias /etc;", "include x;", "return 200", "location / {}", "{", "set $a 'b;",
-        "root /;", "if ($a) { root /; }", "content_by_lua_block { }", "add_header", "more_set_headers \x00;",
-        "access_log /x;", "proxy_pass http://a;", "ssl_engine x;", "return;{",
+        "root /;", "if ($host) { root /; }", "content_by_lua_block { }", "add_header", "more_set_headers \x00;",
+        "access_log /x;", "proxy_pass http://a;", "ssl_engine x;", "return;{", "load_module x.so;", "}", "return 200;;",
+        "if (-f /etc/passwd) { return 200; }", "if ($host) return 200;", 'add_header A "b\\r\\nC: d";',
+        "add_header A 'b\nC: d';", "add_header A $nothing;", "add_header A $uri;", "return 301 https://a$uri;",
+        "set $a $uri; return 302 /$a;", "rewrite ^/(.*) /$1?;", "rewrite ( /a;", "rewrite (a+)+$ /a;", "set $host a;",
+        "set $gen_upstream_host a;", "set $http_x a;", "proxy_set_header Transfer-Encoding chunked;",
+        "add_header Content-Length 0;", "etag on; etag off;", "client_max_body_size 1t;", "expires soon;", "deny a;",
+        "return 200 $;", "return 700;", "more_set_headers '-s 404' 'A: b';", "'return' 200 {", 'return 200 "a"b;',
+        "error_page 404 /x;", "auth_basic off;", "auth_request off;", "satisfy any;", "proxy_ignore_headers X;",
+        "access_by_lua_file /x;", "js_content x;", "perl x;", "sub_filter a;", "limit_rate $http_x;", "internal;",
+        "add_header A b\u00e9;", "\\{", "${", "if ($a) {", "if ($host ~ (?=a)) { break; }",
+        "if ($host) { if ($host) { if ($host) { if ($host) { break; } } } }",
     ),
 )  # fmt: skip
 PAIRS: Samples = (
