@@ -10,7 +10,7 @@ import click
 
 from gen.errors import ApplyError, GenError, Held, InputError, Rejected, SourceError, UsageError
 
-COMMANDS = ("check", "completion", "config", "render", "routes", "run", "validate", "version")
+COMMANDS = ("check", "completion", "config", "rbac", "render", "routes", "run", "validate", "version")
 STATUS: tuple[tuple[type[GenError], int], ...] = (
     (UsageError, 2),
     (InputError, 3),

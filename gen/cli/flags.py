@@ -65,3 +65,6 @@ class Flags(Struct, frozen=True, kw_only=True):
     fail_on: str = "error"
     directory: str = ""
     shell: str = ""
+    named_for: bool = False
+    name: str = "ingress-gen"
+    service_account: str = "ingress-gen/ingress-gen"

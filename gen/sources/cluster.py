@@ -45,7 +45,7 @@ class ClusterSource:
     ) -> None:
         self._connection = connection
         self._outbox = Outbox(quiet=timing.quiet, patience=timing.patience)
-        self._by_reference, self._references = scope.by_reference, references
+        self._scope, self._references = scope, references
         self._referred: dict[Ref, frozenset[Ref]] = {}
         self._selections = scope.selections()
         self._reflectors = tuple(
@@ -54,8 +54,7 @@ class ClusterSource:
         )
         self._fetcher = Fetcher(connection, self._take_in, timing=timing, clock=clock, observe=observe)
         self._feeds: tuple[Reflector | Fetcher, ...] = (*self._reflectors, self._fetcher)
-        self._fetched = scope.fetched
-        self._fetcher.want(self._fetched)
+        self._fetcher.want(scope.fetched)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def batches(self) -> AsyncIterator[Batch]:
@@ -70,7 +69,7 @@ class ClusterSource:
 
     def staleness(self) -> Mapping[str, float]:
         """Seconds since the API server was last heard of, by kind; about a minute at most while all is well."""
-        ages = dict.fromkeys(self._by_reference, self._fetcher.age())
+        ages = dict.fromkeys(self._scope.by_reference, self._fetcher.age())
         for feed in self._reflectors:
             ages[feed.selection.kind] = max(feed.age(), ages.get(feed.selection.kind, 0.0))
         return ages
@@ -88,8 +87,8 @@ class ClusterSource:
 
     def _take_in(self, changes: Sequence[Change]) -> None:
         """From a feed: what its objects refer to is wanted before they count as known."""
-        if self._by_reference and [change for change in changes if self._refer(change)]:
-            self._fetcher.want(self._fetched.union(*self._referred.values()))
+        if self._scope.by_reference and [change for change in changes if self._refer(change)]:
+            self._fetcher.want(self._scope.fetched.union(*self._referred.values()))
         self._publish(changes)
 
     def _publish(self, changes: Sequence[Change]) -> None:
@@ -100,7 +99,7 @@ class ClusterSource:
     def _refer(self, change: Change) -> bool:
         """Note to which objects another one refers now; tells whether that differs from before."""
         found = self._references(change.object) if change.object is not None else ()
-        refs = frozenset(ref for ref in found if ref.kind in self._by_reference and not self._is_watched(ref))
+        refs = frozenset(ref for ref in found if self._scope.reaches(ref) and not self._is_watched(ref))
         before = self._referred.pop(change.ref, frozenset())
         if refs:
             self._referred[change.ref] = refs

@@ -78,7 +78,7 @@ class Scope(Struct, frozen=True, kw_only=True):
 
     Shape: all objects of `kinds`, in `namespaces` (none given: in all), narrowed down by label selectors per kind;
     `also` what is watched besides, wherever it is.  Single objects are read one by one: those `fetched`, and of the
-    kinds `by_reference` those that other objects refer to, unless they are watched.
+    kinds `by_reference` those within `reach` that other objects refer to, unless they are watched.
     """
 
     kinds: tuple[str, ...]
@@ -95,6 +95,20 @@ class Scope(Struct, frozen=True, kw_only=True):
             if not any(each.covers(selection) for each in chosen):
                 chosen.append(selection)
         return tuple(chosen)
+
+    def reach(self, kind: str) -> frozenset[str]:
+        """The namespaces in which objects are read when others refer to them, "" for all; none for other kinds.
+
+        Objects that are watched `also` may refer to others of their kind beside them.
+        """
+        if kind not in self.by_reference:
+            return frozenset()
+        beside = frozenset(selection.namespace for selection in self.also if selection.kind == kind)
+        return beside.union(self.namespaces) if self.namespaces else frozenset([""])
+
+    def reaches(self, ref: Ref) -> bool:
+        """Whether an object is read when another one refers to it."""
+        return not self.reach(ref.kind).isdisjoint(("", ref.namespace))
 
     def _whole(self) -> Iterator[Selection]:
         for kind in self.kinds:

@@ -1,0 +1,69 @@
+"""`gen rbac`: the least that `gen run` has to be allowed, as Roles and their bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+import msgspec
+
+from gen.cli.flags import Flags
+from gen.cli.options import BACKEND, CLUSTER, INPUT, LISTEN, LOOP, MEANING, PLACE, Command, Own
+from gen.errors import UsageError
+from gen.k8s import Ref
+from gen.translate.settings import Settings
+
+
+def rbac(flags: Flags) -> int:
+    """Print the Roles that `gen run` with the same flags needs, and their bindings.
+
+    With --for, Secrets and ConfigMaps are named: those that the manifests of -f refer to.  gen then has to run with
+    --secrets get.
+    """
+    from yaml import safe_dump_all
+
+    from gen.cli.cluster import scope_of
+    from gen.cli.settings import options_of, qualified, settings_of
+    from gen.report.roles import roles
+    from gen.sources.kube.permissions import least, permissions
+
+    if bool(flags.filename) != flags.named_for:
+        raise UsageError("-f and --for go together: --for -f DIR names what those manifests refer to")
+    in_cluster = msgspec.structs.replace(flags, filename=(), **({"secrets": "get"} if flags.named_for else {}))
+    settings = settings_of(in_cluster, options_of(in_cluster))
+    referred = referred_in(flags, settings) if flags.named_for else None
+    needed = least(permissions(scope_of(in_cluster, settings), referred))
+    account = qualified("--service-account", flags.service_account).partition("/")
+    documents = roles(needed, name=flags.name, account=(account[0], account[2]))
+    click.echo(safe_dump_all(documents, sort_keys=False, default_flow_style=None), nl=False)
+    return 0
+
+
+def referred_in(flags: Flags, settings: Settings) -> Iterable[Ref]:
+    """What the objects of the manifests refer to.  Raises InputError."""
+    from gen.cli.load import read_manifests, require_whole, tell
+    from gen.translate.references import references
+
+    manifests = read_manifests(flags)
+    tell(manifests.issues, manifests.locate)
+    require_whole(manifests.issues)
+    named = references(settings)
+    return {ref for item in manifests.objects.values() for ref in named(item)}
+
+
+COMMAND = Command(
+    "rbac",
+    rbac,
+    [
+        Own("named_for", "--for", is_flag=True, help="Name the objects that the manifests of -f refer to."),
+        Own("--name", metavar="NAME", help="The name of the Roles."),
+        Own("--service-account", metavar="NAMESPACE/NAME", help="Who gets them."),
+        BACKEND,
+        *INPUT,
+        *CLUSTER,
+        *MEANING,
+        *LISTEN,
+        *PLACE,
+        *LOOP,
+    ],
+)
