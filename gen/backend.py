@@ -20,6 +20,7 @@ from gen.errors import UsageError
 from gen.ir import Config, Source
 
 NAMES = ("nginx", "haproxy", "envoy")
+NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 Origins = Mapping[str, tuple[tuple[int, Source], ...]]
 
 
@@ -139,8 +140,8 @@ def object_name(*fields: str, readable: int = 40) -> str:
 
     Shape: `[a-z0-9-]+`, at most `readable` + 11 characters; different fields never give the same name.
     """
-    slug = re.sub(r"[^a-z0-9]+", "-", "-".join(fields).lower()).strip("-")[:readable].strip("-")
-    identity = digest_of(*(field.encode() for field in fields))[:10]
+    slug = NOT_IN_SLUG.sub("-", "-".join(fields).lower()).strip("-")[:readable].strip("-")
+    identity = digest_of(*[field.encode() for field in fields])[:10]
     return f"{slug}-{identity}" if slug else identity
 
 

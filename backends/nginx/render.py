@@ -24,20 +24,35 @@ from backends.nginx import options as own_options
 from backends.nginx import phrases, snippets, syntax
 from backends.nginx.parts import Base, Target, Zone, base_of
 from backends.nginx.phrases import directive
+from backends.nginx.policy import Written
 from backends.nginx.routes import NO_POLICIES, PERSISTENT, Location, locations, variant, variant_name
 from backends.nginx.servers import certificate_lines, names_of, pattern_names
 from backends.nginx.syntax import NOTHING, Word
 from backends.nginx.version import Version
 from gen.backend import Bundle, digest_of_files, object_name
 from gen.errors import BadValue, Rejected
-from gen.ir import CATCH_ALL, NO_POLICY, Certificate, Config, Endpoint, Forward, Host, Options, Route, Source, Upstream
+from gen.ir import (
+    CATCH_ALL,
+    NO_POLICY,
+    Certificate,
+    Config,
+    Endpoint,
+    Forward,
+    Host,
+    Options,
+    Policy,
+    Route,
+    Source,
+    Upstream,
+)
 from gen.policy import certificates_of
 from gen.policy import upstreams_of as policy_upstreams
 
 HTTP2_DIRECTIVE: Version = (1, 25, 1)
 KEEPALIVE_MIN_TIMEOUT: Version = (1, 27, 4)
 KEEPALIVE_MIN_SECONDS = 10.0
-ROUTE_MARK = "    # "
+ROUTE_MARK = "\n    # "
+NO_FILES: Mapping[str, bytes] = {}
 LISTEN, LISTEN_DEFAULT = syntax.name("listen.conf"), syntax.name("listen-default.conf")
 
 Lines = tuple[tuple[int, Source], ...]
@@ -57,7 +72,7 @@ class Rendered(Struct, frozen=True):
     target: Target = Target()
     variables: int = 0
     patterns: bytes = b""
-    files: Mapping[str, bytes] = {}
+    files: Mapping[str, bytes] = NO_FILES
     zones: tuple[Zone, ...] = ()
     needs: frozenset[str] = frozenset()
 
@@ -98,8 +113,8 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
     servers = []
     for host in config.hosts.values():
         own = host.certificate or (options.default_certificate if host.name == CATCH_ALL else "")
-        targets = tuple((name, groups[name].target) for name in upstreams_of(host))
-        pems = tuple((name, certificates[name].name) for route in host.routes for name in certificates_of(route.policy))
+        targets = {name: groups[name].target for name in upstreams_of(host)}
+        pems = {name: certificates[name].name for policy in policies_of(host) for name in certificates_of(policy)}
         aliases = tuple(map(config.certificates[own].is_for, host.aliases)) if own and host.aliases else ()
         context_of_host = (targets, certificates[own].name if own else NOTHING, base, pems, aliases)
         servers.append(memory.recall(host.name, host, context_of_host, server))
@@ -143,17 +158,24 @@ def variants_of(config: Config) -> set[tuple[str, str]]:
     }
 
 
+def policies_of(host: Host) -> list[Policy]:
+    """The policies of its routes."""
+    return [route.policy for route in host.routes if route.policy is not NO_POLICY]
+
+
 def upstreams_of(host: Host) -> Iterator[str]:
     """The groups that the routes of a host name."""
     for route in host.routes:
-        kind = variant(route.policy) if route.policy is not NO_POLICY else ""
+        if route.policy is NO_POLICY:
+            if isinstance(route.action, Forward):
+                yield from (part.upstream for part in route.action.split)
+            continue
+        kind = variant(route.policy)
         if isinstance(route.action, Forward):
-            for part in route.action.split:
-                yield variant_name(kind, part.upstream)
-        if route.policy is not NO_POLICY:
-            yield from policy_upstreams(route.policy)
-            if kind and route.policy.canary:
-                yield variant_name(kind, route.policy.canary.upstream)
+            yield from (variant_name(kind, part.upstream) for part in route.action.split)
+        yield from policy_upstreams(route.policy)
+        if kind and route.policy.canary:
+            yield variant_name(kind, route.policy.canary.upstream)
 
 
 def upstreams_of_route(route: Route) -> Iterator[str]:
@@ -212,49 +234,58 @@ def certificate(unit: Certificate, context: None) -> Rendered:
 
 def server(
     host: Host,
-    context: tuple[tuple[tuple[str, Target], ...], Word, Base, tuple[tuple[str, Word], ...], tuple[bool, ...]],
+    context: tuple[Mapping[str, Target], Word, Base, Mapping[str, Word], tuple[bool, ...]],
 ) -> Rendered:
     """The server of a host, another for names that its certificate is not for, and one for patterns."""
     targets, own_certificate, base, certificates, aliases = context
     snippet = host.policy.directives or ()
     try:
         base = snippets.base_with(base, snippet) if snippet else base
-        found = locations(host, dict(targets), base, dict(certificates))
+        found = locations(host, targets, base, certificates)
         servers = names_of(host, own_certificate, aliases)
         patterns = pattern_names(host)
         own, files = certificate_lines(host)
-        own += snippets.host(base, snippet)
+        own += snippets.host(base, snippet) if snippet else ()
     except BadValue as error:
         raise Rejected(f"host {host.name[:80]!r}: {error}", host.sources) from error
-    written = [it.handler.written for it in found if it.handler.written is not NO_POLICIES]
+    write, beside = macro("host.conf", "server"), together(found)
+    blocks = [(it.origin, it.matches, it.handler.in_short, it.handler.written.lines) for it in found]
+    may_not_resolve = any(it.handler.may_not_resolve for it in found)
+
+    def text_of(listen: Word, names: Sequence[Word], shown: Word) -> str:
+        return write(listen, names, shown, own, blocks, beside.locations, may_not_resolve)
+
+    listen = LISTEN if host.name else LISTEN_DEFAULT
+    text = "".join([text_of(listen, names, shown) for names, shown in servers])
     splits = [it.handler for it in found if it.handler.shares]
-    fill_in = {
-        "listen": LISTEN if host.name else LISTEN_DEFAULT,
-        "locations": [(it.origin, it.matches, it.handler.in_short, it.handler.written.lines) for it in found],
-        "may_not_resolve": any(it.handler.may_not_resolve for it in found),
-        "own": own,
-        "internal": [line for each in written for line in each.locations],
-    }
-    write = macro("host.conf", "server")
-    maps = [line for each in written for line in each.maps]
-    text = "".join(
-        write(names=names, certificate=name, splits=splits if first else (), maps=maps if first else (), **fill_in)
-        for first, (names, name) in zip((True, False), servers, strict=False)
-    )
-    if patterns:
-        fill_in["listen"] = LISTEN
-        more = write(names=patterns, certificate=NOTHING, splits=(), maps=(), **fill_in)
+    if splits or beside.maps:
+        text = macro("host.conf", "before")(beside.maps, splits) + text
     return Rendered(
         host,
         context,
         file_name(host),
         text.encode(),
         (((1, host.sources[0]),) if host.sources else ()) + route_lines(text, found),
-        variables=len(splits) + sum(each.variables for each in written),
-        patterns=more.encode() if patterns else b"",
-        files={**files, **{path: content for each in written for path, content in each.files.items()}},
-        zones=tuple(zone for each in written for zone in each.zones),
-        needs=frozenset(each for each in own_options.NEEDS if each in text) if written else frozenset(),
+        variables=len(splits) + beside.variables,
+        patterns=text_of(LISTEN, patterns, NOTHING).encode() if patterns else b"",
+        files={**files, **beside.files} if files or beside.files else NO_FILES,
+        zones=tuple(beside.zones),
+        needs=frozenset(each for each in own_options.NEEDS if each in text) if beside.lines else frozenset(),
+    )
+
+
+def together(found: Sequence[Location]) -> Written:
+    """What the policies of all routes of a host say."""
+    written = [it.handler.written for it in found if it.handler.written is not NO_POLICIES]
+    if not written:
+        return NO_POLICIES
+    return Written(
+        lines=[line for each in written for line in each.lines],
+        maps=[line for each in written for line in each.maps],
+        locations=[line for each in written for line in each.locations],
+        files={path: content for each in written for path, content in each.files.items()},
+        zones=[zone for each in written for zone in each.zones],
+        variables=sum(each.variables for each in written),
     )
 
 
@@ -268,8 +299,14 @@ def file_name(host: Host) -> Word:
 
 def route_lines(text: str, found: Sequence[Location]) -> Lines:
     """The line at which each location begins, which is that of its comment."""
-    marks = (number for number, line in enumerate(text.split("\n"), 1) if line.startswith(ROUTE_MARK))
-    return tuple((number, it.source) for number, it in zip(marks, found, strict=False))
+    lines, line, last = [], 2, 0
+    for it in found:
+        mark = text.index(ROUTE_MARK, last)
+        line += text.count("\n", last, mark)
+        last = mark + 1
+        lines.append((line, it.source))
+        line += 1
+    return tuple(lines)
 
 
 # ------------------------------------------------------------------ files for all

@@ -20,7 +20,7 @@ from backends.nginx.policy import Plain, Written
 from backends.nginx.syntax import NOTHING, Word
 from gen.backend import digest_of
 from gen.errors import BadValue, Rejected
-from gen.ir import NO_POLICY, Forward, Host, Policy, Redirect, Respond, Route, Source
+from gen.ir import NO_POLICY, Forward, Host, Match, Policy, Redirect, Respond, Route, Source
 from gen.policy import Text, literal
 
 NO_POLICIES = Written()
@@ -65,7 +65,7 @@ def locations(
 ) -> list[Location]:
     """The locations of a host, in order.  Raises Rejected, with the object to blame, for what nginx cannot hold."""
     found = []
-    for route, spots in zip(host.routes, spots_of(host.routes), strict=True):
+    for route, spots in zip(host.routes, spots_of(tuple([route.match for route in host.routes])), strict=True):
         try:
             matches = [place(how, path) for how, path in spots]
             if matches:
@@ -90,58 +90,56 @@ WRITERS: Mapping[str, Callable[[str], Word]] = {
 }
 
 
-def spots_of(routes: Sequence[Route]) -> list[list[Spot]]:
-    """The places of each route; each is given once, to the first route that wants it."""
-    if any(route.match.kind == "regex" for route in routes):
-        return [[pattern_spot(route)] for route in routes]
+@lru_cache(maxsize=1024)
+def spots_of(matches: Sequence[Match]) -> list[list[Spot]]:
+    """The places of each route; each is given once, to the first route that wants it.
+
+    Shape: most hosts have their paths in common with others, so the answer is kept.
+    """
+    if any(match.kind == "regex" for match in matches):
+        return [[pattern_spot(match)] for match in matches]
     owners: dict[Spot, int] = {}
-    for number, route in enumerate(routes):
-        for spot in static_spots(route):
+    for number, match in enumerate(matches):
+        for spot in static_spots(match):
             owners.setdefault(spot, number)
-    for number, spot in unasked_redirects(routes):
+    for number, spot in unasked_redirects(matches):
         owners.setdefault(spot, number)
-    spots: list[list[Spot]] = [[] for _ in routes]
+    spots: list[list[Spot]] = [[] for _ in matches]
     for spot, number in owners.items():
         spots[number].append(spot)
     return spots
 
 
-def pattern_spot(route: Route) -> Spot:
+def pattern_spot(match: Match) -> Spot:
     """The place of a route of a host that has patterns; "/", the last one, stays what is tried after all of them."""
-    return (
-        ("prefix", "/")
-        if route.match.path == "/" and route.match.kind == "prefix"
-        else (
-            f"{route.match.kind} pattern",
-            route.match.path,
-        )
-    )
+    is_last = match.path == "/" and match.kind == "prefix"
+    return ("prefix", "/") if is_last else (f"{match.kind} pattern", match.path)
 
 
-def static_spots(route: Route) -> tuple[Spot, ...]:
+def static_spots(match: Match) -> tuple[Spot, ...]:
     """The places of an exact or a prefix route."""
-    kind, path = route.match.kind, route.match.path
+    kind, path = match.kind, match.path
     if kind == "exact" or path.endswith("/"):
         return ((kind, path),)
     return ("exact", path), ("prefix", f"{path}/")
 
 
-def unasked_redirects(routes: Sequence[Route]) -> Iterator[tuple[int, Spot]]:
+def unasked_redirects(matches: Sequence[Match]) -> Iterator[tuple[int, Spot]]:
     """Where nginx would answer `/x` with a redirect because a location for `/x/` proxies.
 
     Shape: the number of the route that takes `/x` by the model, and the place that lets it.
     """
-    for route in routes:
-        path = route.match.path
+    for path in [match.path for match in matches]:
         if path.endswith("/") and path != "/":
-            yield next(number for number, other in enumerate(routes) if takes(other, path[:-1])), ("exact", path[:-1])
+            bare = path[:-1]
+            yield next(number for number, match in enumerate(matches) if takes(match, bare)), ("exact", bare)
 
 
-def takes(route: Route, path: str) -> bool:
+def takes(match: Match, path: str) -> bool:
     """Whether an exact or prefix route takes a path."""
-    wanted = route.match.path
+    wanted = match.path
     below = wanted if wanted.endswith("/") else f"{wanted}/"
-    return path == wanted or (route.match.kind == "prefix" and path.startswith(below))
+    return path == wanted or (match.kind == "prefix" and path.startswith(below))
 
 
 @lru_cache(maxsize=4096)
@@ -268,10 +266,10 @@ def redirect(action: Redirect) -> Handler:
 
 def proxy(host: Host, route: Route, parts: Sequence[tuple[Target, int]]) -> Handler:
     """Proxy to one upstream or to several by weight; 503 where none of them can answer."""
-    if not any(target.word for target, _ in parts):
-        return answer(503)
     if len(parts) == 1:
         return to_one(parts[0][0])
+    if not any(target.word for target, _ in parts):
+        return answer(503)
     identity = digest_of(host.name.encode(), route.match.kind.encode(), route.match.path.encode())
     target = syntax.variable(f"gen_split_{identity}")
     may_not_resolve = any(target.is_dns for target, _ in parts)
@@ -290,6 +288,8 @@ def proxy(host: Host, route: Route, parts: Sequence[tuple[Target, int]]) -> Hand
 @lru_cache(maxsize=1024)
 def to_one(target: Target) -> Handler:
     """Proxy to one upstream, which is often that of all routes of a host."""
+    if not target.word:
+        return answer(503)
     if not target.is_dns:
         return Handler(target=target.word, in_short=in_short((), target.word))
     variable = syntax.variable("gen_target")

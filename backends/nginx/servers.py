@@ -15,6 +15,8 @@ from gen.policy import ClientCertificate
 
 def names_of(host: Host, certificate: Word, fits: Sequence[bool]) -> list[tuple[list[Word], Word]]:
     """Names with their certificate: an alias that it is not for is served with the default one."""
+    if not host.aliases:
+        return [([syntax.server_name(host.name)], certificate)]
     names = list(map(syntax.server_name, host.aliases))
     fitting = [name for name, is_for in zip(names, fits or [True] * len(names), strict=True) if is_for]
     others = [name for name in names if name not in fitting]

@@ -144,7 +144,7 @@ def server_name(name: str) -> Word:
     if len(name) > 253 or not HOST.fullmatch(host):
         raise BadValue("InvalidHost", "expected a lower-case DNS name")
     if host == name:
-        return literal(name)
+        return Word(f'"{name}"')
     return literal(rf"~^[^.]+\.{re.escape(host)}$")
 
 
@@ -232,12 +232,22 @@ def percent(hundredths: int) -> Word:
 
 def origin(source: Source) -> Word:
     """A comment for the reviewer, made of names that passed the check of Kubernetes and nothing else."""
-    names = (source.namespace, source.name) if source.namespace else (source.name,)
-    if not source.kind.isalpha() or not source.kind.isascii() or not all(map(KUBERNETES_NAME.fullmatch, names)):
-        return Word("no object of its own")
-    place = ""
-    if found := PATH_FIELD.match(source.field):
-        place = f", rule {found[1]}, path {found[2]}"
-    elif source.field.startswith("spec.defaultBackend"):
-        place = ", default backend"
-    return Word(f"{source.kind} {'/'.join(names)}{place}")
+    named = object_of(source.kind, source.namespace, source.name)
+    return Word(f"{named}{place_of(source.field)}" if named else "no object of its own")
+
+
+@lru_cache(maxsize=64)
+def object_of(kind: str, namespace: str, name: str) -> str:
+    """An object in words, "" where a part of it is no name; the routes of a host mostly have the same one."""
+    names = (namespace, name) if namespace else (name,)
+    if kind.isalpha() and kind.isascii() and all(map(KUBERNETES_NAME.fullmatch, names)):
+        return f"{kind} {'/'.join(names)}"
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def place_of(field: str) -> str:
+    """A place in an object in words."""
+    if found := PATH_FIELD.match(field):
+        return f", rule {found[1]}, path {found[2]}"
+    return ", default backend" if field.startswith("spec.defaultBackend") else ""
