@@ -17,7 +17,7 @@ from typing import Literal, Protocol, cast
 from msgspec import Struct
 
 from gen.errors import UsageError
-from gen.ir import Config, Source
+from gen.ir import Config, HostPolicy, Options, Policy, Source
 
 NAMES = ("nginx", "haproxy", "envoy")
 NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
@@ -83,12 +83,33 @@ class Placement(Struct, frozen=True):
     reload_command: tuple[str, ...] = ()
 
 
+class Lack(Struct, frozen=True):
+    """What a backend does not honour of the value in a field that it knows.
+
+    Shape: `field` is `FIELD` or `FIELD.PART`; `instead` says what happens, as in "is not checked".  `closes`: more
+    would get through than the owner allows, so the route answers 503.
+    """
+
+    field: str
+    instead: str
+    closes: bool = False
+
+
+def nothing_lacks(_: Policy | HostPolicy | Options) -> Iterable[Lack]:
+    """The `lacks` of a backend that honours all values of its features."""
+    return ()
+
+
 class Backend(Protocol):
     """One kind of proxy."""
 
     name: str
     features: frozenset[str]
     """What it honours: "upstream_host", "regex", "weights", "dns", ... (the words of gen.fit)."""
+
+    def lacks(self, part: Policy | HostPolicy | Options) -> Iterable[Lack]:
+        """What it does not honour of the values in those fields; cheap, for it is asked for every route."""
+        ...
 
     def render(self, config: Config) -> Bundle:
         """The bundle for a Config: the same Config gives the same bytes, in any process, on any day."""

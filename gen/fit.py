@@ -4,6 +4,8 @@ The words: the name of every optional field of Policy and of HostPolicy; "option
 Options; "regex" (a Match of that kind); "weights" (a Forward to several upstreams); "aliases" and "alias_patterns"
 (Host); "dns" (Upstream.dns); "listeners" (Config.listeners).  What is missing becomes an Issue; a route whose
 *security* policy is missing is closed (503) instead of opened, and so are all routes of its host or of the proxy.
+
+A word is too coarse where a backend honours a field but not every value of it: these it names itself, as Lack.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gen.backend import Lack, nothing_lacks
 from gen.ir import (
     NO_HOST_POLICY,
     NO_POLICY,
@@ -80,22 +83,26 @@ WORDS = frozenset(
 _OF_HOSTS = WORDS - {"dns", "listeners"} - {f"options.{name}" for name in OPTIONAL}
 _CLOSED = Respond(503)
 T = TypeVar("T")
+Lacks = Callable[[Policy | HostPolicy | Options], Iterable[Lack]]
 
 
-def fit(config: Config, features: frozenset[str]) -> tuple[Config, tuple[Issue, ...]]:
-    """The configuration without what a backend lacks, and an issue for each thing that was taken away.
+def fit(config: Config, features: frozenset[str], lacks: Lacks = nothing_lacks) -> tuple[Config, tuple[Issue, ...]]:
+    """The configuration without what a backend lacks, and an issue for each thing that it does not do.
 
-    Shape: the very same Config, hosts and upstreams where nothing is lacking.
+    Shape: the very same Config, hosts and upstreams where nothing has to be taken away.
     """
-    fitting = _Fitting(features)
+    fitting = _Fitting(features, lacks)
     options = fitting.options(config.options)
-    hosts = config.hosts if features >= _OF_HOSTS and not fitting.is_closed else _each(config.hosts, fitting.host)
+    is_complete = features >= _OF_HOSTS and lacks is nothing_lacks and not fitting.is_closed
+    hosts = config.hosts if is_complete else _each(config.hosts, fitting.host)
     upstreams = config.upstreams if "dns" in features else _each(config.upstreams, fitting.upstream)
     listeners = config.listeners if "listeners" in features else fitting.listeners(config.listeners)
-    if not fitting.issues:
-        return config, ()
+    issues = tuple(sorted(set(fitting.issues)))
+    before = (config.hosts, config.upstreams, config.listeners, config.options)
+    if all(map(is_, (hosts, upstreams, listeners, options), before)):
+        return config, issues
     fitted = msgspec.structs.replace(config, hosts=hosts, upstreams=upstreams, listeners=listeners, options=options)
-    return (_without_the_unnamed(fitted) if hosts is not config.hosts else fitted), tuple(sorted(set(fitting.issues)))
+    return (_without_the_unnamed(fitted) if hosts is not config.hosts else fitted), issues
 
 
 def _without_the_unnamed(config: Config) -> Config:
@@ -128,8 +135,8 @@ def _each(old: Mapping[str, T], change: Callable[[T], T]) -> Mapping[str, T]:
 class _Fitting:
     """The issues of one fit, while they are gathered."""
 
-    def __init__(self, features: frozenset[str]) -> None:
-        self._features = features
+    def __init__(self, features: frozenset[str], lacks: Lacks) -> None:
+        self._features, self._lacks = features, lacks
         self._lacks_regex = "regex" not in features
         self._lacks_weights = "weights" not in features
         self.is_closed = False
@@ -144,6 +151,9 @@ class _Fitting:
             effect = "is not supported, so all routes answer 503" if is_security else "is not supported"
             severity: Severity = "error" if is_security else "warning"
             self._say(Source("ConfigMap", "", "options"), severity, f"{name} {effect}")
+        for lack in self._lacks(options):
+            self.is_closed |= lack.closes
+            self._say_lack(Source("ConfigMap", "", "options"), lack, "all routes answer")
         return msgspec.structs.replace(options, **dict.fromkeys(wanted)) if wanted else options
 
     def host(self, host: Host) -> Host:
@@ -165,14 +175,14 @@ class _Fitting:
         }
         for name in changed:
             self._say(source, "warning", f"{name} are not supported, so the host has no further names")
-        lacking = self._lacking(host.policy, source, "the host")
+        lacking, is_closed = self._lacking(host.policy, source, "the host")
         if lacking:
             changed["policy"] = msgspec.structs.replace(host.policy, **dict.fromkeys(lacking))
         fitted = msgspec.structs.replace(host, **changed) if changed else host
-        return fitted if SECURITY.isdisjoint(lacking) else _closed(fitted)
+        return _closed(fitted) if is_closed else fitted
 
-    def _lacking(self, policy: Policy | HostPolicy, source: Source, what: str) -> list[str]:
-        """The fields of a policy that lack, each one told."""
+    def _lacking(self, policy: Policy | HostPolicy, source: Source, what: str) -> tuple[list[str], bool]:
+        """The fields of a policy that are to be taken away, and whether that closes it; all is told."""
         wanted = [name for name in policy.__struct_fields__ if getattr(policy, name) is not None]
         lacking = [name for name in wanted if name not in self._features]
         for name in lacking:
@@ -180,7 +190,13 @@ class _Fitting:
                 self._say(source, "error", f"{name} is not supported, so {what} answers 503")
             else:
                 self._say(source, "warning", f"{name} is not supported and has no effect")
-        return lacking
+        is_closed = not SECURITY.isdisjoint(lacking)
+        for lack in self._lacks(policy):
+            self._say_lack(source, lack, f"{what} answers")
+            if lack.closes:
+                lacking.append(lack.field.partition(".")[0])
+                is_closed = True
+        return lacking, is_closed
 
     def _is_plain_enough(self, host: Host) -> bool:
         """Whether no route has anything to look at: one loop, since it runs over all hosts at every change."""
@@ -217,12 +233,16 @@ class _Fitting:
         return msgspec.structs.replace(route, action=Forward((heaviest,)))
 
     def _policy(self, route: Route) -> Route:
-        lacking = self._lacking(route.policy, route.source, "the route")
+        lacking, is_closed = self._lacking(route.policy, route.source, "the route")
         if not lacking:
             return route
-        action = route.action if SECURITY.isdisjoint(lacking) else _CLOSED
+        action = _CLOSED if is_closed else route.action
         fitting = msgspec.structs.replace(route.policy, **dict.fromkeys(lacking))
         return msgspec.structs.replace(route, policy=fitting, action=action)
+
+    def _say_lack(self, source: Source, lack: Lack, answers: str) -> None:
+        ending = f", so {answers} 503" if lack.closes else ""
+        self._say(source, "error" if lack.closes else "warning", f"{lack.field} {lack.instead}{ending}")
 
     def _say(self, source: Source, severity: Severity, message: str) -> None:
         self.issues.append(Issue(source, "ProxyLacks", f"this proxy cannot do it: {message}", severity))

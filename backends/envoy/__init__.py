@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gen.backend import Bundle, Placement, Plan
+from gen.backend import Bundle, Placement, Plan, nothing_lacks
 
 if TYPE_CHECKING:
     from backends.envoy.control import Control
@@ -18,6 +18,7 @@ class Envoy:
 
     name = "envoy"
     features = frozenset({"upstream_host", "regex", "weights", "dns", "options.hidden_headers"})
+    lacks = staticmethod(nothing_lacks)
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from backends.haproxy.lacks import lacks
 from gen.backend import Bundle, Placement, Plan
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ class Haproxy:
             *("aliases", "alias_patterns", "client_certificate", "ciphers", "access_log"),
             *(f"options.{name}" for name in OPTIONS),
             *("protocol", "upstream_tls", "fastcgi", "timeouts", "retries", "body_limit", "connection_header"),
+            "prefer_server_ciphers",
         )
     )
+    lacks = staticmethod(lacks)
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement

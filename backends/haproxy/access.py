@@ -27,6 +27,11 @@ SCRIPTED = re.compile(r"\$apr1\$[./0-9A-Za-z]{0,8}\$[./0-9A-Za-z]{22}|\{S?SHA\}[
 """What the Lua script compares."""
 
 
+def is_known(known: str) -> bool:
+    """Whether a password can be compared with this hash."""
+    return bool(CRYPT.fullmatch(known) or SCRIPTED.fullmatch(known))
+
+
 def limits(draft: Draft, policy: Policy) -> None:
     """Connections first, then requests.  Raises BadValue."""
     counter = 0

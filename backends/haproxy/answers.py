@@ -20,6 +20,8 @@ from gen.policy import (
     Variable,
 )
 
+HELD = 12_000  # bytes of a body; a buffer has 16 kB, for the headers as well
+BODYLESS = "!{ req.hdr(transfer-encoding) -m found } { req.body_size eq 0 }"
 ANY_LABEL = "[A-Za-z0-9-]+"
 
 
@@ -97,6 +99,17 @@ def onwards(draft: Draft, policy: Policy) -> None:
         set_header(draft, "http-request", "X-Forwarded-Prefix", policy.forwarded_prefix)
 
 
+def limit_body(draft: Draft, limit: int | None) -> None:
+    """Too large bodies are refused: those that tell their size here, the others while they pass."""
+    if limit is None:
+        draft.deny(413, "if { var(txn.too_large) -m found }")
+        return
+    draft.add("http-request set-var(txn.body_limit) int(%s)", syntax.whole(limit))
+    if limit:
+        draft.has_limit = True
+        draft.deny(413, "if { req.body_size gt %s }", syntax.whole(limit))
+
+
 def groups(draft: Draft, policy: Policy, regex: str) -> None:
     """The groups of the route's regex that are named anywhere, in variables.  Raises BadValue."""
     used = {piece.argument for piece in pieces_of(policy) if piece.name == "capture"}
@@ -139,9 +152,18 @@ def copy(draft: Draft, mirror: Mirror) -> None:
     draft.add("http-request set-var-fmt(txn.mirror_host) %s", syntax.text(mirror.host))
     draft.add("http-request set-var-fmt(txn.mirror_path) %s", syntax.text(mirror.path or ("/",)))
     if mirror.body:
-        draft.add("http-request wait-for-body time 10s if { req.body_size gt 0 }")
-        draft.add("http-request set-var(txn.mirror_body) req.body if { req.body_size gt 0 }")
-    draft.add("http-request lua.mirror")
+        hold_body(draft)
+        draft.add("http-request set-var(txn.mirror_body) req.body if { var(txn.whole) -m found }")
+        draft.add(f"http-request lua.mirror if {{ var(txn.whole) -m found }} or {BODYLESS}")
+    else:
+        draft.add("http-request lua.mirror")
+
+
+def hold_body(draft: Draft) -> None:
+    """Wait for a body that fits into a buffer; `txn.whole` tells that it is there."""
+    fits = f"{{ req.body_size gt 0 }} {{ req.body_size le {HELD} }}"
+    draft.add(f"http-request wait-for-body time 10s if {fits}")
+    draft.add(f"http-request set-var(txn.whole) bool(true) if {fits}")
 
 
 def pages(draft: Draft, pages: ErrorPages) -> None:
@@ -158,6 +180,8 @@ def pages(draft: Draft, pages: ErrorPages) -> None:
     ]
     if pages.upstream:
         draft.add("http-request set-var(txn.error_backend) str(%s)", inner_target(pages.upstream, False, ()).name)
+        hold_body(draft)
+        draft.add("http-request set-var(txn.error_body) req.body if { var(txn.whole) -m found }")
     draft.add("http-request set-var(txn.error_method) method")
     draft.add("http-request set-var-fmt(txn.error_path) '/%[query,length,iif(?,)]%[query]'".replace("%", "%%"))
     draft.add("http-request set-var-fmt(txn.error_headers) %s", syntax.header_lines(told))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backends.haproxy import check, runtime
 from backends.haproxy.render import CONFIGURATION
-from backends.haproxy.sections import ADMIN_SOCKET, INNER_SOCKET
+from backends.haproxy.sections import ADMIN_SOCKET, HOP_SOCKET, INNER_SOCKET
 from gen.backend import Bundle, Placement, Plan
 from gen.errors import ApplyError, NotConfirmed
 from gen.files import Generations
@@ -175,7 +175,8 @@ class Control:
         return self.generations.load(digest)
 
     def _remove_sockets(self) -> None:
-        for path in (self.admin, self.master, self.placement.runtime_dir / INNER_SOCKET):
+        others = (self.placement.runtime_dir / name for name in (INNER_SOCKET, HOP_SOCKET))
+        for path in (self.admin, self.master, *others):
             path.unlink(missing_ok=True)
 
     def _trim_log(self) -> int:

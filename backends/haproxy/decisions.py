@@ -48,10 +48,7 @@ def is_out_of_service(subject: Upstream | Respond) -> bool:
 def towards(draft: Draft, target: Target, upstream: Upstream, certificate: Certificate | None) -> None:
     """What comes after all that may refuse a request.  Raises BadValue."""
     policy = target.policy
-    if policy.body_limit is None:
-        draft.deny(413, "if { var(txn.too_large) -m found }")
-    elif policy.body_limit:
-        draft.deny(413, f"if {{ req.body_size gt {int(policy.body_limit)} }}")
+    answers.limit_body(draft, policy.body_limit)
     if policy.mirror:
         answers.copy(draft, policy.mirror)
     answers.onwards(draft, policy)
@@ -60,5 +57,6 @@ def towards(draft: Draft, target: Target, upstream: Upstream, certificate: Certi
     reach.protocol(draft, policy, upstream, certificate)
     if policy.timeouts:
         reach.patience(draft, policy.timeouts)
+    reach.once(draft, policy.retries)
     if policy.retries:
         reach.again(draft, policy.retries)

@@ -17,7 +17,7 @@ class Draft:
     """Lines in the order of decisions.
 
     Shape: `files` are by relative path; `parts` are other sections by their first line; `has_script` says that a line
-    calls the Lua script.
+    calls the Lua script, `has_limit` that bodies are counted while they pass.
     """
 
     def __init__(self, error_pages: ErrorPages | None = None) -> None:
@@ -25,6 +25,7 @@ class Draft:
         self.files: dict[str, bytes] = {}
         self.parts: dict[Encoded, tuple[Encoded, ...]] = {}
         self.has_script = False
+        self.has_limit = False
         self._intercepted = frozenset(error_pages.statuses) if error_pages else frozenset()
 
     def add(self, form: str, *values: Encoded | int) -> None:

@@ -69,6 +69,7 @@ def values(options: Options, files: dict[str, bytes]) -> dict[str, Any]:
         "max_connections": options.max_connections,
         "underscores": options.underscores_in_headers,
         "request_id": options.request_id is not False,
+        "repeats_all": "non_idempotent" in (options.retry_conditions or ()),
         "retry_on": None if options.retry_conditions is None else reach.conditions(options.retry_conditions),
         "header_timeout": syntax.duration(options.header_timeout or options.send_timeout),
         "body_timeout": syntax.duration(options.body_timeout or options.send_timeout),

@@ -19,6 +19,8 @@ CONDITIONS = {
     "invalid_header": "junk-response",
     **{f"http_{status}": str(status) for status in (403, 404, 500, 502, 503, 504)},
 }
+IDEMPOTENT = "{ method GET HEAD OPTIONS PUT DELETE }"
+MANY = 9  # tries; one server more would be asked again and again, a second apart
 COOKIE_DATE = Encoded('"%a, %d-%b-%y %H:%M:%S GMT"')
 NO_SAME_SITE_NONE = (
     r"Chrome/[4-6][0-9]|\(iP.+; CPU .*OS 12[_\d]*.*\) AppleWebKit/|\(Macintosh;.*Mac OS X 10_14[_\d]*.*Version/.*Safari"
@@ -187,6 +189,19 @@ def patience(draft: Draft, timeouts: Timeouts) -> None:
         draft.add("timeout tunnel %s", syntax.duration(timeouts.read))
 
 
+def further_tries(tries: int) -> int:
+    """How many tries come after the first one, where 0 in all means any number."""
+    return tries - 1 if tries > 0 else MANY
+
+
+def once(draft: Draft, retries: Retries | None) -> None:
+    """Requests that may do something twice are not sent twice, unless that is wished."""
+    if retries is None:
+        draft.add("http-request disable-l7-retry if { var(txn.once) -m found }")
+    elif "non_idempotent" not in retries.conditions:
+        draft.add(f"http-request disable-l7-retry unless {IDEMPOTENT}")
+
+
 def conditions(names: Iterable[str]) -> Encoded:
     """When HAProxy tries again, in its own words."""
     return Encoded(" ".join(CONDITIONS[each] for each in names if each in CONDITIONS) or "none")
@@ -195,7 +210,7 @@ def conditions(names: Iterable[str]) -> Encoded:
 def again(draft: Draft, retries: Retries) -> None:
     """When another server is tried, and how often."""
     words = conditions(retries.conditions)
-    draft.add("retries %s", syntax.whole(0 if words == "none" else max(retries.tries - 1, 0)))
+    draft.add("retries %s", syntax.whole(0 if words == "none" else further_tries(retries.tries)))
     draft.add("retry-on %s", words)
     if "timeout" in retries.conditions:
         draft.add("http-reuse never")  # else first requests use idle connections, and a POST may be lost on one

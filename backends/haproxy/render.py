@@ -40,7 +40,7 @@ class Renderer:
         tables = {**maps(hosts), "crt.list": certificate_rows(config)}
         files = {path: b"".join(row for row, _ in rows) for path, rows in tables.items()}
         files |= {path: each.chain + each.key for path, each in pems.items()}
-        features = features_of(hosts, sections)
+        features = features_of(hosts, sections, config.options)
         named = {path: content for each in sections for path, content in each.files}
         files |= named | dict(authorities(config))
         if features.has_script:

@@ -8,15 +8,15 @@ from typing import Any
 import jinja2
 from msgspec import Struct
 
-from backends.haproxy import proxywide, syntax
+from backends.haproxy import proxywide, reach, syntax
 from backends.haproxy.decisions import decide
 from backends.haproxy.routes import HostRows, Target, is_plain, refusal
 from backends.haproxy.syntax import Encoded
 from gen.errors import BadValue
-from gen.ir import Certificate, Config, Endpoint, Policy, Redirect, Respond, Source, Upstream
+from gen.ir import Certificate, Config, Endpoint, Options, Policy, Redirect, Respond, Source, Upstream
 from gen.policy import literal
 
-ADMIN_SOCKET, INNER_SOCKET = "admin.sock", "inner.sock"
+ADMIN_SOCKET, INNER_SOCKET, HOP_SOCKET = "admin.sock", "inner.sock", "hop.sock"
 DURATIONS = ("connect_timeout", "read_timeout", "send_timeout", "idle_timeout", "drain_timeout")
 
 TEMPLATES = jinja2.Environment(
@@ -42,6 +42,7 @@ class Section(Struct, frozen=True, gc=False):
     files: tuple[tuple[str, bytes], ...] = ()
     parts: tuple[tuple[Encoded, tuple[Encoded, ...]], ...] = ()
     has_script: bool = False
+    has_limit: bool = False
 
 
 class Features(Struct, frozen=True, gc=False):
@@ -49,6 +50,7 @@ class Features(Struct, frozen=True, gc=False):
 
     has_policies: bool = False
     has_script: bool = False
+    has_limits: bool = False
     has_canaries: bool = False
     has_fallbacks: bool = False
     has_schemes: bool = False
@@ -58,12 +60,14 @@ class Features(Struct, frozen=True, gc=False):
     cookies: tuple[Encoded, ...] = ()
 
 
-def features_of(hosts: list[HostRows], sections: Iterable[Section]) -> Features:
-    """What the rows and the sections need."""
+def features_of(hosts: list[HostRows], sections: Iterable[Section], options: Options) -> Features:
+    """What the rows, the sections and the options need."""
     choices = [each.choices for each in hosts]
+    has_limits = options.body_limit > 0 or any(each.has_limit for each in sections)
     return Features(
         has_policies=any(target.name.startswith("policy:") for each in hosts for target in each.targets),
-        has_script=any(each.has_script for each in sections),
+        has_script=has_limits or any(each.has_script for each in sections),
+        has_limits=has_limits,
         has_canaries=any(each.canaries for each in choices),
         has_fallbacks=any(each.fallbacks for each in choices),
         has_schemes=any(each.schemes for each in choices),
@@ -87,10 +91,11 @@ def head(config: Config, digest: str, features: Features, files: dict[str, bytes
         digest=syntax.name(digest),
         admin_socket=syntax.word(f"{options.runtime_dir}/{ADMIN_SOCKET}"),
         inner_socket=syntax.word(f"{options.runtime_dir}/{INNER_SOCKET}"),
+        hop_socket=syntax.word(f"{options.runtime_dir}/{HOP_SOCKET}"),
         features=features,
         options=proxywide.values(options, files),
         workers=options.workers,
-        retries=max(options.tries - 1, 0),
+        retries=reach.further_tries(options.tries),
         body_limit=options.body_limit,
         http_port=options.http_port,
         https_port=options.https_port,
@@ -123,9 +128,8 @@ def section(target: Target, subject: Upstream | Redirect | Respond, certificate:
     owners = [(0, target.source)]
     if isinstance(subject, Upstream):
         owners.append((lines - len(servers["servers"]), subject.source))
-    return Section(
-        text.encode(), lines, tuple(owners), tuple(draft.files.items()), tuple(draft.parts.items()), draft.has_script
-    )
+    named, parts = tuple(draft.files.items()), tuple(draft.parts.items())
+    return Section(text.encode(), lines, tuple(owners), named, parts, draft.has_script, draft.has_limit)
 
 
 def shared_parts(sections: Iterable[Section]) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from backends.nginx import version
 from backends.nginx.render import Memory, render
-from gen.backend import Bundle, Placement, Plan, changed_files
+from gen.backend import Bundle, Placement, Plan, changed_files, nothing_lacks
 from gen.ir import HostPolicy, Options, Policy
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Nginx:
 
     name = "nginx"
     features = FEATURES
+    lacks = staticmethod(nothing_lacks)
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement

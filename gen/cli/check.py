@@ -22,12 +22,14 @@ def check(flags: Flags) -> int:
     from gen.report.text import issue_line
 
     loaded = load_config(flags)
-    unfit = fit(loaded.config, load_backend(flags).features)[1] if flags.backend else ()
-    issues = sorted({*loaded.issues, *unfit})
+    issues = set(loaded.issues)
+    if flags.backend:
+        backend = load_backend(flags)
+        issues.update(fit(loaded.config, backend.features, backend.lacks)[1])
     if flags.format == "json":
-        click.echo(issues_json(issues, loaded.locate), nl=False)
+        click.echo(issues_json(sorted(issues), loaded.locate), nl=False)
     else:
-        for issue in issues:
+        for issue in sorted(issues):
             click.echo(issue_line(issue, loaded.locate))
     failing = SEVERITIES[: SEVERITIES.index(flags.fail_on) + 1]
     return int(any(issue.severity in failing for issue in issues))

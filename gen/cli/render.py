@@ -26,7 +26,7 @@ def render(flags: Flags) -> int:
         raise UsageError("-o and --check exclude each other")
     backend = load_backend(flags)
     loaded = load_config(flags)
-    config, unfit = fit(loaded.config, backend.features)
+    config, unfit = fit(loaded.config, backend.features, backend.lacks)
     tell(sorted({*loaded.issues, *unfit}), loaded.locate)
     require_whole(loaded.issues)
     with progress("rendering"):

@@ -38,7 +38,7 @@ class Pipeline:
         self._touched |= self.store.apply(changes)
         if self._built is None or self._touched:
             translation = self._translator.translate(self.store, self._touched, now=time.time())
-            config, unfit = fit(translation.config, self.backend.features)
+            config, unfit = fit(translation.config, self.backend.features, self.backend.lacks)
             bundle = self.backend.render(config)
             self._built = Built(bundle, translation.issues + unfit, len(self.store))
             self._touched = frozenset()

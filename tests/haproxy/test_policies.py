@@ -38,7 +38,8 @@ from tests.haproxy.configs import config, source, to, upstream
 from tests.haproxy.running import Running
 from tests.live.client import Reply, Request
 from tests.live.echo import EchoNet, Seen
-from tests.live.net import fresh_address
+from tests.live.http2 import send_http2
+from tests.live.net import HTTPS_PORT, fresh_address
 
 SHA = "{SHA}" + base64.b64encode(hashlib.sha1(b"open sesame").digest()).decode()
 SSHA = "{SSHA}" + base64.b64encode(hashlib.sha1(b"open sesamesalt").digest() + b"salt").decode()
@@ -52,6 +53,11 @@ USERS = (
 )
 SECRETS = {"apr1": "myPassword", "bcrypt": "myPassword"}
 BASIC = BasicAuth('a "realm"', USERS)
+EVERYTHING = tuple(
+    piece
+    for name in ("http_host", "scheme", "remote_addr", "uri", "request_uri")
+    for piece in (*(() if name == "http_host" else (" ",)), Variable(name))
+)
 ASKED = ExternalAuth(
     "guard", ("guard.test",), ("/check?from=", Variable("host")), response_headers=("X-User", "X-None")
 )
@@ -110,6 +116,8 @@ HOSTS = (
     one("connections.test", Policy(connection_limit=ConnectionLimit("z3", 1))),
     one("body.test", Policy(body_limit=10)),
     one("body-free.test", Policy(body_limit=0)),
+    one("body-large.test", Policy(body_limit=100_000)),
+    one("body-guarded.test", Policy(body_limit=40, auth_basic=BASIC, request_headers=(("X-All", EVERYTHING),))),
     one("body-default.test", Policy(response_headers=(("X-It", "100% 'it'"), ("Server", "mine")))),
     one(
         "requests.test",
@@ -357,6 +365,53 @@ def test_connections(proxy: Running, echo: EchoNet) -> None:
 ])  # fmt: skip
 def test_bodies(proxy: Running, host: str, size: int, status: int) -> None:
     assert proxy.send(Request(host, method="POST", body=b"x" * size)).status == status
+
+
+@pytest.mark.parametrize(("host", "size", "status"), [
+    ("body.test", 10, 200), ("body.test", 11, 413), ("body-free.test", 100_000, 200),
+    ("body-default.test", 4096, 200), ("body-default.test", 4097, 413), ("body-default.test", 3_000_000, 413),
+    ("body-large.test", 99_999, 200), ("body-large.test", 100_001, 413), ("named.test", 4097, 413),
+])  # fmt: skip
+def test_bodies_that_do_not_tell_their_size(proxy: Running, echo: EchoNet, host: str, size: int, status: int) -> None:
+    before = asked(echo, "echo")
+    with proxy.connect() as connection:
+        connection.write(chunked("POST" if size % 2 else "GET", host, b"x" * size))
+        reply = connection.read_reply()
+    assert reply.status == status
+    if status == 200:
+        told = seen(reply)
+        assert (told.body, told.value("host"), told.target) == ("x" * size, host, "/a%20b?c")
+        assert not [name for name, _ in told.headers if name.startswith("x-gen")]
+        assert (told.value("x-forwarded-for"), told.value("x-forwarded-proto")) == ("127.0.0.1", "http")
+    else:
+        assert asked(echo, "echo") == before
+
+
+def chunked(method: str, host: str, body: bytes) -> bytes:
+    head = f"{method} /a%20b?c HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\nX-Gen-Backend: no\r\n\r\n"
+    pieces = [body[start : start + 7000] for start in range(0, len(body), 7000)]
+    return head.encode() + b"".join(b"%x\r\n%s\r\n" % (len(each), each) for each in (*pieces, b""))
+
+
+@pytest.mark.parametrize(("host", "size", "status"), [
+    ("body-default.test", 4096, 200), ("body-default.test", 4097, 413), ("body.test", 11, 413),
+    ("body-default.test", 0, 200),
+])  # fmt: skip
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_bodies_over_http2(proxy: Running, host: str, size: int, status: int, method: str) -> None:
+    request = Request(host, method=method, scheme="https", body=b"x" * size)
+    assert send_http2(proxy.address, HTTPS_PORT, request).status == status
+
+
+def test_a_counted_request_keeps_its_policy(proxy: Running) -> None:
+    with proxy.connect("https", "body-guarded.test") as connection:
+        connection.write(chunked("POST", "body-guarded.test", b"x" * 50))
+        assert connection.read_reply().status == 401
+    login_line = ": ".join(login("plain", "open sesame")).encode()
+    with proxy.connect("https", "body-guarded.test") as connection:
+        connection.write(chunked("POST", "body-guarded.test", b"x").replace(b"X-Gen-Backend: no", login_line))
+        told = seen(connection.read_reply())
+    assert told.value("x-all") == "body-guarded.test https 127.0.0.1 /a b /a%20b?c"
 
 
 def test_patience(proxy: Running) -> None:

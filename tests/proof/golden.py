@@ -62,7 +62,7 @@ def generated(case: Case) -> Files:
     files = {"ir.yaml": yaml_of(model(loaded.config, loaded.issues))}
     for name, version in VERSIONS.items():
         backend = load_backend(Flags(backend=name, proxy_version=version))
-        bundle = backend.render(fit(loaded.config, backend.features)[0])
+        bundle = backend.render(fit(loaded.config, backend.features, backend.lacks)[0])
         digest = bundle.digest.encode()
         files |= {f"{name}/{path}": text.replace(digest, b"DIGEST") for path, text in bundle.files.items()}
     return files

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Self
 
-from gen.backend import Bundle, Plan, changed_files, digest_of_files
+from gen.backend import Bundle, Plan, changed_files, digest_of_files, nothing_lacks
 from gen.errors import GenError
 from gen.ir import Config, Issue
 from gen.k8s import Metadata, Namespace, Object, Ref
@@ -66,6 +66,7 @@ class FakeProxy:
 
     name = "fake"
     features = frozenset[str]()
+    lacks = staticmethod(nothing_lacks)
 
     def __init__(self, accepted: Bundle | None = None) -> None:
         self.accepted = accepted

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
 
 from gen import fit as module
+from gen.backend import Lack
 from gen.fit import fit
-from gen.ir import Config, DnsName, Forward, Host, Listener, Match, Policy, Respond, Route, Source, Upstream, Weighted
+from gen.ir import (
+    Config,
+    DnsName,
+    Forward,
+    Host,
+    Listener,
+    Match,
+    Options,
+    Policy,
+    Respond,
+    Route,
+    Source,
+    Upstream,
+    Weighted,
+)
 from tests.live.manifests import ingress, path
 from tests.translate.translating import translate
 
@@ -95,3 +110,32 @@ def test_untouched_hosts_stay_the_same_objects() -> None:
     fitted, _ = fit(given, frozenset())
     assert fitted.hosts[""] is given.hosts[""]
     assert fitted.hosts["a.example"] is not given.hosts["a.example"]
+
+
+def lacks_of(*found: Lack) -> Callable[[object], tuple[Lack, ...]]:
+    return lambda part: found if part != Policy() and isinstance(part, Policy) else ()
+
+
+def test_a_value_that_is_not_honoured_is_told() -> None:
+    given = config(forward(("u", 1), policy=Policy(upstream_host=("h",))))
+    fitted, issues = fit(given, EVERYTHING, lacks_of(Lack("upstream_host.port", "is not sent")))
+    assert fitted is given
+    assert [(issue.severity, issue.message) for issue in issues] == [
+        ("warning", "this proxy cannot do it: upstream_host.port is not sent")
+    ]
+
+
+def test_a_value_that_would_open_a_route_closes_it() -> None:
+    given = config(forward(("u", 1), policy=Policy(upstream_host=("h",), allow=("10.0.0.0/8",))))
+    fitted, issues = fit(given, EVERYTHING, lacks_of(Lack("allow.zone", "is not compared", closes=True)))
+    assert fitted.hosts["a.example"].routes[0].action == Respond(503)
+    assert fitted.hosts["a.example"].routes[0].policy == Policy(upstream_host=("h",))
+    assert [issue.message for issue in issues] == [
+        "this proxy cannot do it: allow.zone is not compared, so the route answers 503"
+    ]
+
+
+def test_an_option_that_would_open_the_proxy_closes_it() -> None:
+    given = config(forward(("u", 1)))
+    fitted, _ = fit(given, EVERYTHING, lambda part: [Lack("x", "y", closes=True)] if isinstance(part, Options) else [])
+    assert {route.action for host in fitted.hosts.values() for route in host.routes} == {Respond(503)}

@@ -119,6 +119,37 @@ end
 
 core.register_action("error_page", { "http-req", "http-res" }, error_page)
 
+-- ------------------------------------------------------------------ bodies that do not tell their size
+
+local DISCARDED = 16 * 1024 * 1024 -- bytes that are read to no end
+local BodyLimit = { id = "body_limit", flags = filter.FLT_CFG_FL_HTX }
+BodyLimit.__index = BodyLimit
+
+function BodyLimit:new()
+  return setmetatable({}, BodyLimit)
+end
+
+function BodyLimit:http_headers(txn, message)
+  if message.channel:is_resp() then return end
+  local limit = txn:get_var("txn.body_limit")
+  if limit and limit > 0 then
+    self.left = limit
+    filter.register_data_filter(self, message.channel)
+  end
+end
+
+function BodyLimit:http_payload(txn, message)
+  self.left = self.left - #(message:body() or "")
+  if self.left < 0 then
+    txn:set_var("txn.exceeded", true)
+    message:remove() -- so that the client has sent all when the answer comes, and does not miss it
+    if self.left > -DISCARDED and not message:eom() then return end
+    error("a body larger than " .. txn:get_var("txn.body_limit") .. " bytes", 0)
+  end
+end
+
+core.register_filter("body_limit", BodyLimit, function(class) return class end)
+
 -- ------------------------------------------------------------------ passwords that crypt(3) does not know
 
 local DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
