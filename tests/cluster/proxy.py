@@ -99,9 +99,9 @@ class Exchange:
         self._head(status, {"Content-Type": content_type, "Content-Length": str(length), **headers})
         self._handler.wfile.write(body)
 
-    def stream(self, chunks: Iterable[bytes], status: int = 200) -> None:
+    def stream(self, chunks: Iterable[bytes], status: int = 200, headers: Mapping[str, str] = {}) -> None:
         """Answer piece by piece, and end it properly."""
-        self._head(status, {"Content-Type": "application/json", "Transfer-Encoding": "chunked"})
+        self._head(status, {"Content-Type": "application/json", "Transfer-Encoding": "chunked", **headers})
         for chunk in chunks:
             self._handler.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
         self._handler.wfile.write(b"0\r\n\r\n")
@@ -245,13 +245,14 @@ class _Handler(BaseHTTPRequestHandler):
 def forward(exchange: Exchange) -> None:
     """Nothing goes wrong: the answer passes as it is."""
     with exchange.asked(**{"accept-encoding": exchange.request.headers.get("accept-encoding", "identity")}) as response:
-        if response.getheader("Content-Length") is None:
-            exchange.stream(iter(lambda: response.read1(1 << 16), b""), response.status)
-            return
         packed = response.getheader("Content-Encoding")
+        encoding = {"Content-Encoding": packed} if packed else {}
+        if response.getheader("Content-Length") is None:
+            exchange.stream(iter(lambda: response.read1(1 << 16), b""), response.status, encoding)
+            return
         exchange.answer(
             response.read(),
             status=response.status,
             content_type=response.getheader("Content-Type") or "",
-            headers={"Content-Encoding": packed} if packed else {},
+            headers=encoding,
         )
