@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from backends.envoy import syntax
+from backends.envoy.filters import AFTER_ACCESS, BEFORE_ACCESS
 from backends.envoy.routes import NAME
 from backends.envoy.syntax import Json
 from backends.envoy.text import Line, block, line, listed
@@ -18,20 +19,12 @@ from gen.ir import CATCH_ALL, Certificate, Config, Host, Options, Source
 EXTENSION = "type.googleapis.com/envoy.extensions."
 CONNECTION_MANAGER = f"{EXTENSION}filters.network.http_connection_manager.v3.HttpConnectionManager"
 DOWNSTREAM_TLS = f"{EXTENSION}transport_sockets.tls.v3.DownstreamTlsContext"
-ROUTES_FILE, SCRIPT_FILE = "routes.json", "request.lua"
+ROUTES_FILE = "routes.json"
 NAMELESS = "unnamed.invalid"  # the host of an HTTP/1.0 request that names none
 
 TLS_INSPECTOR: Json = {
     "name": "envoy.filters.listener.tls_inspector",
     "typed_config": {"@type": f"{EXTENSION}filters.listener.tls_inspector.v3.TlsInspector"},
-}
-SCRIPT: Json = {
-    "name": "envoy.filters.http.lua",
-    "typed_config": {
-        "@type": f"{EXTENSION}filters.http.lua.v3.Lua",
-        "default_source_code": {"filename": SCRIPT_FILE},
-        "clear_route_cache": False,
-    },
 }
 ROUTER: Json = {
     "name": "envoy.filters.http.router",
@@ -102,8 +95,8 @@ def connection_manager(name: str, options: Options, told_port: int) -> Json:
         # Envoy has one clock for both directions: it runs while a response is awaited, and while a client is.
         "stream_idle_timeout": syntax.duration(options.read_timeout),
         "early_header_mutation_extensions": [told("x-forwarded-port", told_port)],
-        "upgrade_configs": [{"upgrade_type": "websocket", "filters": [SCRIPT, ROUTER]}],
-        "http_filters": [SCRIPT, *body_limit(options), ROUTER],
+        "upgrade_configs": [{"upgrade_type": "websocket", "filters": [*BEFORE_ACCESS, *AFTER_ACCESS, ROUTER]}],
+        "http_filters": [*BEFORE_ACCESS, *body_limit(options), *AFTER_ACCESS, ROUTER],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backends.envoy.listeners import SCRIPT_FILE
 from backends.envoy.parts import parts_of
 from gen.backend import Bundle, Plan, changed_files
 
@@ -19,7 +18,7 @@ def plan(old: Bundle | None, new: Bundle) -> Plan:
     commands = (
         *pushed("clusters", before.clusters, after.clusters),
         *pushed("certificates", certificates(old), certificates(new)),
-        *pushed("listeners", (*before.listeners, old.files[SCRIPT_FILE]), (*after.listeners, new.files[SCRIPT_FILE])),
+        *pushed("listeners", (*before.listeners, *scripts(old)), (*after.listeners, *scripts(new))),
         *pushed("hosts", (before.table, *before.virtual_hosts), (after.table, *after.virtual_hosts)),
     )
     restarts = before.start != after.start
@@ -44,3 +43,8 @@ def pushed(kind: str, old: Iterable[bytes], new: Iterable[bytes]) -> tuple[str, 
 def certificates(bundle: Bundle) -> list[bytes]:
     """Each chain with its key."""
     return [path.encode() + content for path, content in bundle.files.items() if path.startswith("certificates/")]
+
+
+def scripts(bundle: Bundle) -> list[bytes]:
+    """The scripts that the listeners name."""
+    return [content for path, content in bundle.files.items() if path.endswith(".lua")]

@@ -1,21 +1,20 @@
-"""Redirects: told to request.lua by the metadata of their route, for no format of Envoy can make all of them.
+"""Where redirects lead: told to answers.lua, for no format of Envoy can make all of them.
 
 Text of tenants stays plain text there: it gets into no format and no code.
 """
 
 from __future__ import annotations
 
-from backends.envoy.syntax import Json, bounded, header_value, script_metadata
+from backends.envoy.syntax import Json, bounded, header_value
 from gen.errors import BadValue
 from gen.ir import Match, Redirect
 
 
 def redirect(action: Redirect) -> Json:
-    """What the Route of a redirect has besides its match.  Raises BadValue."""
+    """What answers.lua is told of a redirect.  Raises BadValue."""
     if not 300 <= action.status <= 308:
         raise BadValue("InvalidStatus", f"expected a status from 300 to 308, got {action.status}")
-    told = {"status": str(action.status), **target(action)}
-    return {"metadata": script_metadata(redirect=told), "direct_response": {"status": action.status}}
+    return {"status": str(action.status), **target(action)}
 
 
 def target(action: Redirect) -> Json:

@@ -2,7 +2,7 @@
 
     envoy.json      listeners, clusters and the names of certificates; run `envoy -c envoy.json` in this directory
     routes.json     the route table of both listeners
-    request.lua     what every request goes through
+    *.lua           what requests go through
     certificates/   chains and keys
 
 The same files, read back (backends.envoy.snapshot), are what the xDS server offers.
@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from backends.envoy import clusters, listeners, routes
 from backends.envoy.bootstrap import RUNTIME
-from backends.envoy.listeners import ROUTES_FILE, SCRIPT_FILE
-from backends.envoy.script import SCRIPT_TEXT
+from backends.envoy.listeners import ROUTES_FILE
+from backends.envoy.script import SCRIPTS
 from backends.envoy.syntax import Json
 from backends.envoy.text import Line, Memo, joined, line, listed, opened, origins
 from gen.backend import Bundle, digest_of_files, object_name
@@ -37,7 +37,7 @@ class Renderer:
         self._memo.forget()
         files = {
             ROUTES_FILE: joined(table),
-            SCRIPT_FILE: SCRIPT_TEXT,
+            **SCRIPTS,
             **certificate_files(listeners.certificates_in_use(config)),
         }
         digest = digest_of_files({**files, BOOTSTRAP_FILE: joined([*head("", config.options), *resources])})

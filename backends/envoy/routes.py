@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from backends.envoy import syntax
-from backends.envoy.redirects import redirect
+from backends.envoy import answers, onwards, syntax
 from backends.envoy.syntax import Format, Json
 from backends.envoy.text import Line, Memo, line, opened
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, Config, Forward, Host, Options, Redirect, Route
-from gen.policy import Text, Variable, literal
+from gen.policy import Text, literal
 
 NAME = "gen"
 BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
+SENT_HOST = syntax.set_header("x-forwarded-host", Format("%DYNAMIC_METADATA(gen:host)%"))  # upstream.lua replaced it
 CLIENT, SCHEME = Format("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), Format("%REQ(X-FORWARDED-PROTO)%")
 
 TABLE: Json = {
@@ -87,9 +87,23 @@ def route_line(route: Route, guard: list[Json]) -> Line:
 
 
 def what_is_done(route: Route) -> Json:
-    """The action of a route, and what belongs to it."""
+    """The action of a route, and what belongs to it.  Raises BadValue."""
+    filters = per_filter(route)
+    return {**action(route), **({"typed_per_filter_config": filters} if filters else {})}
+
+
+def per_filter(route: Route) -> Json:
+    """What the filters have to do for a route, in the order of the chain.
+
+    Shape: filter -> its configuration; see backends.envoy.filters for what must not be done here.
+    """
+    return {**answers.per_filter(route), **onwards.per_filter(route)}
+
+
+def action(route: Route) -> Json:
+    """Proxying, or an answer; redirects never get as far as to theirs."""
     if isinstance(route.action, Redirect):
-        return redirect(route.action)
+        return {"direct_response": {"status": route.action.status}}
     if isinstance(route.action, Forward):
         return forward(route.action, route.policy.upstream_host)
     return syntax.respond(route.action)
@@ -107,14 +121,6 @@ def forward(action: Forward, host: Text | None) -> Json:
         target["weighted_clusters"] = {"clusters": [{"name": part.upstream, "weight": part.weight} for part in parts]}
     if host is None:
         return {"route": target}
-    if any(isinstance(piece, Variable) for piece in host):
-        return {"route": target, **made_host(host)}
+    if onwards.is_made(host):
+        return {"route": target, "request_headers_to_add": [SENT_HOST]}
     return {"route": target | {"host_rewrite_literal": syntax.header_value(literal(host))}}
-
-
-def made_host(host: Text) -> Json:
-    """A Host for the upstream that request.lua makes; it leaves the one that was sent where this format finds it."""
-    return {
-        "metadata": syntax.script_metadata(upstream_host=[syntax.piece(each) for each in host]),
-        "request_headers_to_add": [syntax.set_header("x-forwarded-host", Format("%DYNAMIC_METADATA(gen:host)%"))],
-    }

@@ -16,7 +16,6 @@ from msgspec import Raw, Struct
 
 from backends.envoy import discovery
 from backends.envoy.bootstrap import ADS
-from backends.envoy.listeners import SCRIPT_FILE
 from backends.envoy.parts import Parts, parts_of, route_table
 from backends.envoy.schema import message_class
 from backends.envoy.syntax import Json
@@ -69,8 +68,8 @@ class Encoding:
         fields = msgspec.json.decode(text, type=dict[str, Raw])
         chains = map(bytes, msgspec.json.decode(fields.pop("filter_chains"), type=list[Raw]))
         content = {name: dynamic(msgspec.json.decode(value), files) for name, value in fields.items()}
-        script = files[SCRIPT_FILE]
-        content["filter_chains"] = [self._recall((chain, script), filter_chain, chain, files) for chain in chains]
+        texts = tuple(files[path] for path in files if path.endswith(".lua"))
+        content["filter_chains"] = [self._recall((chain, *texts), filter_chain, chain, files) for chain in chains]
         return resource(discovery.LISTENERS, "name", content)
 
     def _table(self, parts: Parts) -> Resource:

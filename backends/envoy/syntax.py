@@ -14,7 +14,7 @@ from typing import Any
 
 from gen.errors import BadValue
 from gen.ir import DnsName, Match, Respond
-from gen.policy import VARIABLES, Variable
+from gen.policy import VARIABLES, Text, Variable
 
 Json = dict[str, Any]
 
@@ -25,6 +25,7 @@ RESOLVER = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 HEADER = re.compile(r"[a-z0-9-]+")
 KEPT_ENCODED = {"%": "%25", "?": "%3F", "#": "%23"}
 VALUE_LIMIT = 8000
+LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
 
 
 class Format(str):
@@ -42,16 +43,21 @@ def set_header(name: str, value: Format) -> Json:
     return {"header": {"key": name, "value": str(value)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
-def script_metadata(**asked: Any) -> Json:
-    """The `metadata` of a Route: what request.lua shall do with its requests.  There, text is only text."""
-    return {"filter_metadata": {"envoy.filters.http.lua": asked}}
+def told(script: str, **asked: Any) -> Json:
+    """An entry of `typed_per_filter_config`: what one of our scripts shall do.  There, text is only text."""
+    return {f"gen.{script}": {"@type": f"{LUA}PerRoute", "name": script, "filter_context": asked}}
+
+
+def text(pieces: Text) -> list[Json]:
+    """A text that a script puts together.  Raises BadValue for variables that it does not have."""
+    return [piece(each) for each in pieces]
 
 
 def piece(part: str | Variable) -> Json:
-    """A piece of a text that request.lua puts together.  Raises BadValue for variables that it does not have."""
+    """A piece of a text.  Raises BadValue."""
     if isinstance(part, str):
         return {"literal": bounded(part)}
-    if part.name not in VARIABLES | {"header", "cookie", "query"}:
+    if part.name not in VARIABLES | {"header", "cookie", "query", "capture"}:
         raise BadValue("VariableUnsupported", f"the variable {part.name} cannot stand here")
     return {"name": part.name, "argument": plain(part.argument)}
 
@@ -121,6 +127,12 @@ def path_match(match: Match) -> Json:
     if match.kind == "exact":
         return {"path": path}
     return {"prefix": path} if path.endswith("/") else {"path_separated_prefix": path}
+
+
+def groups(pattern: str, count: int) -> Json:
+    """What replaces a path by what the groups of a route's regex find in it, with tabs between."""
+    regex = f"^(?i:{plain(pattern)})(?s:.*)$"
+    return {"pattern": {"regex": regex}, "substitution": "\t".join(f"\\{number + 1}" for number in range(count))}
 
 
 def canonical_path(path: str) -> str:

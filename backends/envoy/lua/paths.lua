@@ -1,0 +1,57 @@
+-- Paths as routes are matched with: decoded, slashes merged, dot segments resolved, as nginx does it.
+
+local byte, char, find, format, gmatch = string.byte, string.char, string.find, string.format, string.gmatch
+local gsub, lower, match, sub, upper = string.gsub, string.lower, string.match, string.sub, string.upper
+local concat, random = table.concat, math.random
+
+local KEPT = {[0x23] = true, [0x25] = true, [0x3f] = true, [0x7f] = true}  -- # % ? DEL
+
+local function decode(hex)
+  local code = #hex == 2 and tonumber(hex, 16) or 0
+  if code == 0 then
+    return "\0"
+  end
+  return (code < 0x20 or KEPT[code]) and "%" .. upper(hex) or char(code)
+end
+
+local function resolve(path)
+  local kept, depth, last = {}, 0, ""
+  for segment in gmatch(path, "[^/]+") do
+    last = segment
+    if segment == ".." then
+      if depth == 0 then
+        return nil
+      end
+      kept[depth] = nil
+      depth = depth - 1
+    elseif segment ~= "." then
+      depth = depth + 1
+      kept[depth] = segment
+    end
+  end
+  local is_open = depth > 0 and (last == "." or last == ".." or byte(path, -1) == 0x2f)
+  return "/" .. concat(kept, "/") .. (is_open and "/" or "")
+end
+
+-- The canonical form of a path; nil for one that is none: a bad escape, a NUL, or more `..` than there is to leave.
+local function canonical(path)
+  if find(path, "%", 1, true) then
+    path = gsub(path, "%%(%x?%x?)", decode)
+    if find(path, "%z") then
+      return nil
+    end
+  end
+  if find(path, "//", 1, true) or find(path, "/.", 1, true) then
+    return resolve(path)
+  end
+  return path
+end
+
+-- The path and the query of a target.
+local function halves(target)
+  local stop = find(target, "?", 1, true)
+  if stop then
+    return sub(target, 1, stop - 1), sub(target, stop + 1)
+  end
+  return target, ""
+end

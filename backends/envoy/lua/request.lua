@@ -1,0 +1,51 @@
+-- What every request goes through first: its route is chosen by its canonical path.
+--
+-- Hosts are matched without a final dot.  What is forwarded stays as it was sent: the route is chosen with the canonical
+-- path and host in place, then the sent ones come back (`clear_route_cache: false` keeps the choice).
+-- A request without an X-Request-ID gets 32 hexadecimal digits.  One that may be sent twice may be tried again.
+
+local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
+
+local noise = io.open("/dev/urandom", "rb")
+local seed = 0
+for _ = 1, 6 do
+  seed = seed * 256 + byte(noise:read(1))
+end
+noise:close()
+math.randomseed(seed)  -- every worker runs this text by itself, and would count from the same number
+
+local function without_dot(host)
+  if byte(host, -1) == 0x2e then
+    return sub(host, 1, -2)
+  end
+  return find(host, ".:", 1, true) and gsub(host, "%.(:%d+)$", "%1") or host
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local target, host = headers:get(":path"), headers:get(":authority")
+  if not target or not host then
+    return
+  end
+  local path = halves(target)
+  local matched, name = canonical(path), without_dot(host)
+  if not matched then
+    handle:respond({[":status"] = "400"}, "Bad Request")
+    return
+  end
+  if matched ~= path or name ~= host then
+    headers:replace(":path", matched .. sub(target, #path + 1))
+    headers:replace(":authority", name)
+    handle:clearRouteCache()
+    handle:metadata()  -- asks for the route, which is chosen now
+    headers:replace(":path", target)
+    headers:replace(":authority", host)
+  end
+  if (headers:get("x-request-id") or "") == "" then
+    headers:replace("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
+      random(0, 0xffffffff), random(0, 0xffffffff)))
+  end
+  if IDEMPOTENT[headers:get(":method")] then
+    headers:replace("x-envoy-retry-on", "reset")
+  end
+end
