@@ -88,6 +88,9 @@ def affinity(parts: Parts, rule: Affinity, chosen: Word, groups: Sequence[tuple[
         key = [(EMPTY, Word("$request_id")), (literal(r"~^([^|]+)"), Word("$1"))]
         parts.last.append(directive("set", KEY, parts.map(cookie, "affinity_key", cookie, key)))
         fresh = parts.map(cookie, "affinity_new", EMPTY, [(EMPTY, Word("$request_id"))])
+        if rule.change_on_failure:  # more than one endpoint was tried
+            retried = [(literal("~,"), Word("$request_id"))]
+            fresh = parts.map(Word("$upstream_addr"), "affinity_changed", fresh, retried)
     text = _cookie(parts, rule, Word(f"{fresh}|{str(mark).strip(chr(34))}"))
     cases = [(EMPTY, EMPTY)]
     answer = parts.map(fresh, "affinity_set", Word(f'"{text}"'), cases)

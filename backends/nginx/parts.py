@@ -180,12 +180,14 @@ class Parts:
     def request_lines(self, module: str, changes: Mapping[str, Word] | None = None) -> list[Word]:
         """All headers that are set on the request for an upstream, where any of them differs."""
         sent = {**self.sent, **(changes or {})}
-        if module == "fastcgi" or (not sent and module == "proxy"):
+        if not sent and module == "proxy":
             return []
-        setting = Word(f"{module}_set_header")
         headers = overlaid(self.base.request_headers, sent)
-        if module == "grpc":
+        if module != "proxy":
             headers = tuple((name, word) for name, word in headers if name not in {"Connection", "Upgrade"})
+        if module == "fastcgi":
+            return [_parameter(name, word) for name, word in headers]
+        setting = Word(f"{module}_set_header")
         return [directive(setting, phrases.header(name), word) for name, word in headers]
 
     def hiding_lines(self, module: str) -> list[Word]:
@@ -194,3 +196,9 @@ class Parts:
             return []
         names = dict.fromkeys(name.lower() for name in (*self.base.hidden, *self.hidden))
         return [directive(f"{module}_hide_header", phrases.header(name)) for name in names]
+
+
+def _parameter(name: str, word: Word) -> Word:
+    """A header as FastCGI has it; one without a value takes the client's away."""
+    parameter = Word(f"HTTP_{phrases.plain(name).upper().replace('-', '_')}")
+    return directive("fastcgi_param", parameter, word, *([] if word == phrases.EMPTY else [Word("if_not_empty")]))

@@ -49,15 +49,12 @@ def write(parts: Parts, plain: Plain, certificates: Mapping[str, Word]) -> Writt
     """The lines of the locations of a route.  Raises: BadValue for what nginx cannot hold."""
     route = parts.route
     module = tuning.module_of(route.policy.protocol)
-    digest = route.policy.auth_basic and route.policy.auth_basic.scheme == "digest"
     _host(parts)
     _captures(parts)
     if route.policy.response_headers:
         answers.response_headers(parts, route.policy.response_headers)
-    if digest or (plain.answer and not plain.is_late):
-        final = list(plain.answer) if plain.answer else [Word("return 503;")]
-    else:
-        final = _content(parts, plain, module, certificates)
+    is_answered = plain.answer and not plain.is_late
+    final = list(plain.answer) if is_answered else _content(parts, plain, module, certificates)
     if route.policy.cors:
         answers.cors(parts, route.policy.cors)
     _finish(parts)

@@ -18,7 +18,7 @@ PARAMS = (
     ("REQUEST_URI", "$request_uri"), ("DOCUMENT_URI", "$document_uri"), ("SERVER_PROTOCOL", "$server_protocol"),
     ("REQUEST_SCHEME", "$scheme"), ("GATEWAY_INTERFACE", "CGI/1.1"), ("REMOTE_ADDR", "$remote_addr"),
     ("REMOTE_PORT", "$remote_port"), ("SERVER_ADDR", "$server_addr"), ("SERVER_PORT", "$server_port"),
-    ("SERVER_NAME", "$host"), ("REDIRECT_STATUS", "200"), ("HTTP_HOST", "$gen_upstream_host"), ("HTTP_PROXY", '""'),
+    ("SERVER_NAME", "$host"), ("REDIRECT_STATUS", "200"),
 )  # fmt: skip
 
 

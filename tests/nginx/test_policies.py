@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ from gen.policy import (
     Cors,
     ErrorPages,
     ExternalAuth,
+    FastCgi,
     HttpsRedirect,
     RateLimit,
     Text,
@@ -24,6 +26,7 @@ from gen.policy import (
 from tests.haproxy.configs import config, host, source, to, upstream
 from tests.live.client import Reply, Request
 from tests.live.echo import EchoNet
+from tests.live.fastcgi import FastCgiApplication
 from tests.live.net import fresh_address
 from tests.nginx.running import Running
 
@@ -35,7 +38,6 @@ POLICIES = {
     "deny.test": Policy(deny=("127.0.0.0/8",), auth_basic=BasicAuth("x", USERS)),
     "off.test": Policy(auth_basic=BasicAuth("off", USERS)),
     "basic.test": Policy(auth_basic=BasicAuth('a "realm"', USERS)),
-    "digest.test": Policy(auth_basic=BasicAuth("x", USERS, "digest")),
     "any.test": Policy(allow=("127.0.0.0/8",), auth_basic=BasicAuth("x", USERS), satisfy_any=True),
     "rate.test": Policy(rate_limits=(RateLimit("z", 1, 60.0, 2, 429),)),
     "free.test": Policy(rate_limits=(RateLimit("f", 1, 60.0, 0, 429, ("127.0.0.0/8",)),)),
@@ -107,7 +109,6 @@ def test_a_preflight_of_an_allowed_origin_is_answered_before_addresses_count(
         ("basic.test", (), 401),
         ("basic.test", (password("ann:wrong"),), 401),
         ("basic.test", (password("ann:secret"),), 200),
-        ("digest.test", (password("ann:secret"),), 503),
         ("any.test", (), 200),
         ("late.test", (), 401),
         ("late.test", (password("ann:secret"),), 404),
@@ -149,6 +150,48 @@ def test_the_way_to_the_login_carries_the_whole_request(proxy: Running, echo: Ec
 )
 def test_a_canary_gets_what_asks_for_it(proxy: Running, headers: tuple[tuple[str, str], ...], service: str) -> None:
     assert proxy.get("canary.test", "/", *headers).service == service
+
+
+def test_a_client_whose_endpoint_fails_gets_another_cookie(running: Running, echo: EchoNet) -> None:
+    place, dead = fresh_address(8080), fresh_address(8080)
+    echo.listen(place, 8080, "echo")
+    hosts = [
+        host(name, ("prefix", "/", to("half")), policy=Policy(affinity=Affinity(cookie="c", change_on_failure=changes)))
+        for name, changes in (("stays.test", False), ("changes.test", True))
+    ]
+    running.go(config(hosts, (upstream("half", place, dead),)))
+    changed = {name: set[bool]() for name in ("stays.test", "changes.test")}
+    for number in range(24):  # about half of the keys lead to the endpoint that is down
+        for name, found in changed.items():
+            reply = running.get(name, "/", ("Cookie", f"c=key{number}|x"))
+            assert reply.status == 200
+            found.add(bool(reply.value("set-cookie")))
+    assert changed == {"stays.test": {False}, "changes.test": {False, True}}
+
+
+def test_a_fastcgi_application_gets_our_headers_and_not_the_clients(running: Running) -> None:
+    place = fresh_address(9000)
+    policy = Policy(
+        protocol="fcgi",
+        upstream_host=("other.test",),
+        request_headers=(("X-In", ("a",)),),
+        auth_basic=BasicAuth("x", USERS),
+        fastcgi=FastCgi("index.php", (("SCRIPT_FILENAME", ("/srv", Variable("uri"))), ("HTTP_X_MORE", ("b",)))),
+    )
+    one = host("a.test", ("prefix", "/", to("app")), policy=policy)
+    forged = (("X-Real-IP", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("Proxy", "evil:1"), ("X-Seen", "yes"))
+    with FastCgiApplication(place, 9000):
+        running.go(config((one,), (upstream("app", place, port=9000),)))
+        reply = running.get("a.test", "/x.php?y=1", *forged, password("ann:secret"))
+    assert reply.status == 200
+    seen = json.loads(reply.body)
+    wanted = {
+        "HTTP_HOST": "other.test", "HTTP_X_IN": "a", "HTTP_X_MORE": "b", "HTTP_X_SEEN": "yes",
+        "SCRIPT_FILENAME": "/srv/x.php", "QUERY_STRING": "y=1", "HTTP_X_FORWARDED_PROTO": "http",
+        "HTTP_X_REAL_IP": "127.0.0.1", "HTTP_X_FORWARDED_HOST": "a.test",
+    }  # fmt: skip
+    assert {name: seen.get(name) for name in wanted} == wanted
+    assert not seen.keys() & {"HTTP_AUTHORIZATION", "HTTP_PROXY", "HTTP_X_ORIGINAL_FORWARDED_FOR"}
 
 
 def cookie_of(reply: Reply) -> str:
