@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from backends.nginx import version
+from backends.nginx.lacks import lacks
 from backends.nginx.render import Memory, render
-from gen.backend import Bundle, Placement, Plan, changed_files, nothing_lacks
+from gen.backend import Bundle, Placement, Plan, changed_files
 from gen.ir import HostPolicy, Options, Policy
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Nginx:
 
     name = "nginx"
     features = FEATURES
-    lacks = staticmethod(nothing_lacks)
+    lacks = staticmethod(lacks)
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
