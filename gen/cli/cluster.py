@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from gen.cli.flags import Flags
 from gen.k8s import Ref
+from gen.selector import parse
 from gen.sources.cluster import ClusterSource
 from gen.sources.kube.access import Access, load_access
 from gen.sources.kube.connection import Connection
 from gen.sources.kube.reflector import Observe
 from gen.sources.kube.selection import Scope, Selection
 from gen.translate.references import references
-from gen.translate.selector import parse
 from gen.translate.settings import Settings
 
 

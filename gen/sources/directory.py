@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Sequence
 
 from gen.errors import UsageError
 from gen.ir import Issue, Source
+from gen.selector import parse
 from gen.sources import Batch
 from gen.sources.locate import Location
 from gen.sources.manifests import Choice, file_issue
 from gen.sources.memory import Memory
-from gen.sources.selector import parse_selector
 from gen.sources.tree import Tree, tree_at
 from gen.sources.watch import Bell, targets_of
 
@@ -53,7 +53,7 @@ class ManifestDirectory:
         self._paths = tuple(dict.fromkeys(paths))
         self._recursive = recursive
         self._quiet, self._max_wait, self._rescan = quiet, max_wait, rescan
-        self._memory = Memory(Choice(namespace, parse_selector(selector)))
+        self._memory = Memory(Choice(namespace, parse(selector)))
         self._missing: tuple[Issue, ...] = ()
         self._dirty = asyncio.Event()
         self._closed = False

@@ -16,10 +16,10 @@ from msgspec import Struct
 from gen.errors import InputError
 from gen.ir import Issue, Source
 from gen.k8s import Ingress, Object, Ref
+from gen.selector import Selector, parse
 from gen.sources.entries import Fault, Found
 from gen.sources.locate import Location, Locator, Place
 from gen.sources.sections import MAX_FILE, Contents, Known, read_file
-from gen.sources.selector import Selector, parse_selector
 from gen.sources.tree import SUFFIXES, tree_at
 
 STDIN = "<stdin>"
@@ -88,7 +88,7 @@ def read(
 
     Raises: InputError for a path that cannot be read or holds nothing; UsageError for a bad selector.
     """
-    choice = Choice(namespace, parse_selector(selector))
+    choice = Choice(namespace, parse(selector))
     piped = read_stdin(stdin or sys.stdin.buffer) if "-" in paths else b""
     names = dict.fromkeys(name for path in paths for name in names_at(path, recursive=recursive))
 

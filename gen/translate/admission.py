@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from gen import selector
 from gen.dialects.values import shown
 from gen.ir import Issue, Source
 from gen.k8s import Ingress, IngressClass, Namespace
 from gen.store import Reader
-from gen.translate import selector
 from gen.translate.settings import Settings
 
 _LEGACY_CLASS = "kubernetes.io/ingress.class"
@@ -49,7 +49,7 @@ def _is_watched(settings: Settings, read: Reader, namespace: str) -> bool:
     if not settings.namespace_selector:
         return True
     found = read.get(Namespace, "", namespace)
-    return selector.matches(settings.namespace_selector, (found.metadata.labels if found else None) or {})
+    return selector.parse(settings.namespace_selector).matches(found.metadata.labels if found else None)
 
 
 def _legacy_class(item: Ingress) -> str:

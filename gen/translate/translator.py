@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from gen import selector
 from gen.dialects.ingress_nginx.configmap import effective
 from gen.ir import (
     CATCH_ALL,
@@ -27,7 +28,6 @@ from gen.ir import (
 )
 from gen.policy import certificates_of, upstreams_of
 from gen.store import IndexName, Key, Lookup, Store
-from gen.translate import selector
 from gen.translate.certificate import certificate
 from gen.translate.ground import ground, grounding
 from gen.translate.host import host

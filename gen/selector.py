@@ -26,10 +26,25 @@ class Term(Struct, frozen=True):
     values: frozenset[str] = frozenset()
     is_negated: bool = False
 
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether the labels fulfil it."""
+        is_there = self.key in labels and (not self.values or labels[self.key] in self.values)
+        return is_there is not self.is_negated
+
+
+class Selector(Struct, frozen=True):
+    """All terms together; none of them selects everything."""
+
+    terms: tuple[Term, ...] = ()
+
+    def matches(self, labels: Mapping[str, str] | None) -> bool:
+        """Whether the labels are selected."""
+        return all(term.matches(labels or {}) for term in self.terms)
+
 
 @lru_cache(maxsize=16)
-def parse(text: str) -> tuple[Term, ...]:
-    """The terms of a selector, none for an empty one.  Raises: UsageError."""
+def parse(text: str) -> Selector:
+    """The selector of a text; an empty one selects everything.  Raises: UsageError with the part that is wrong."""
     terms: list[Term] = []
     place = 0 if text.strip() else len(text)
     while place < len(text) or (terms and text.endswith(",")):
@@ -40,7 +55,7 @@ def parse(text: str) -> tuple[Term, ...]:
         place = found.end()
         if not found["end"]:
             break
-    return tuple(terms)
+    return Selector(tuple(terms))
 
 
 def _term(found: re.Match[str]) -> Term:
@@ -52,13 +67,3 @@ def _term(found: re.Match[str]) -> Term:
         values = frozenset(value.strip() for value in found["values"].split(","))
         return Term(found["key"], values, found["set"] == "notin")
     return Term(found["key"])
-
-
-def matches(text: str, labels: Mapping[str, str]) -> bool:
-    """Whether labels satisfy every term of a selector.  Raises: UsageError."""
-    return all(_holds(term, labels) for term in parse(text))
-
-
-def _holds(term: Term, labels: Mapping[str, str]) -> bool:
-    is_there = term.key in labels and (not term.values or labels[term.key] in term.values)
-    return is_there is not term.is_negated
