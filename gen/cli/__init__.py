@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from gen.cli.leave import leave
 from gen.errors import ApplyError, GenError, Held, InputError, Rejected, SourceError, UsageError
 
 COMMANDS = ("check", "completion", "config", "rbac", "render", "routes", "run", "validate", "version")
@@ -47,7 +48,7 @@ def gen() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line; gives the exit status.  For the arguments of the process itself it may end that, too."""
     gc.disable()  # all commands but run are over before garbage matters, and looking for it is a third of their time
     try:
         status = gen.main(arguments, prog_name="gen", standalone_mode=False)
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         message, status = explain(error)
         click.echo(message, err=True)
+    leave(int(status or 0), ends=arguments is None)
     return int(status or 0)
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gen.backend import Backend, load
 from gen.cli.flags import Flags
+from gen.cli.leave import lasting
 from gen.cli.progress import progress
 from gen.cli.settings import backend_of, options_of, placement_of, settings_of
 from gen.errors import InputError, UsageError
@@ -33,11 +34,11 @@ def load_config(flags: Flags) -> Loaded:
     """Read and translate.  Raises UsageError and InputError."""
     settings = settings_of(flags, options_of(flags))
     with progress("reading manifests"):
-        manifests = read_manifests(flags)
+        manifests = lasting(read_manifests(flags))
     with progress("translating"):
-        store = Store()
+        store = lasting(Store())
         touched = store.apply(Change(ref, item) for ref, item in manifests.objects.items())
-        translation = Translator(settings).translate(store, touched, now=time.time())
+        translation = lasting(Translator(settings)).translate(store, touched, now=time.time())
     return Loaded(translation.config, tuple(sorted(manifests.issues + translation.issues)), manifests.locate)
 
 

@@ -16,6 +16,7 @@ def render(flags: Flags) -> int:
 
     Issues go to stderr.  With --check nothing is written: the files that differ are named, and the exit status is 1.
     """
+    from gen.cli.leave import lasting
     from gen.cli.load import load_backend, load_config, require_whole, tell
     from gen.cli.output import as_text, write_directory
     from gen.cli.progress import progress
@@ -30,7 +31,7 @@ def render(flags: Flags) -> int:
     tell(sorted({*loaded.issues, *unfit}), loaded.locate)
     require_whole(loaded.issues)
     with progress("rendering"):
-        bundle = backend.render(config)
+        bundle = lasting(backend.render(config))
     if flags.check:
         differing = differing_files(Path(flags.check), bundle.files)
         click.echo("".join(f"{path}\n" for path in differing), nl=False)
