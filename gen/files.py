@@ -143,15 +143,17 @@ def link_if_equal(old: Path, new: Path, content: bytes) -> bool:
     return True
 
 
-def write_file(path: Path, content: bytes, mode: int, *, sync: bool) -> None:
+def write_file(path: Path | str, content: bytes, mode: int, *, sync: bool) -> None:
     """Create a file that did not exist, with that mode whatever the umask."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(handle, "wb") as file:
+    try:
         os.fchmod(handle, mode)
-        file.write(content)
+        while content:
+            content = content[os.write(handle, content) :]
         if sync:
-            file.flush()
             os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_directory(path: Path) -> None:

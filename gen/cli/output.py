@@ -50,9 +50,10 @@ def write_directory(directory: Path, bundle: Bundle) -> None:
             if path in before:
                 write_if_different(directory / path, content, mode)
             else:
-                write_file(directory / path, content, mode, sync=False)
-        remove(directory, before - bundle.files.keys())
-        write_list(directory, bundle.files.keys())
+                write_file(f"{directory}/{path}", content, mode, sync=False)
+        if gone := before - bundle.files.keys():
+            remove(directory, gone)
+            write_list(directory, bundle.files.keys())
     except OSError as error:
         raise UsageError(f"cannot write {error.filename or directory}: {error.strerror or error}") from error
 
