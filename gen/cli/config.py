@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from gen.cli.flags import Flags
 from gen.cli.options import INPUT, MEANING, Command, Own
 from gen.cli.routes import table
 from gen.report.text import printable
+
+if TYPE_CHECKING:
+    from gen.store import Store
 
 HEADER = ("KEY", "FROM", "VALUE")
 SCHEMA_VERSION = 1
@@ -17,9 +22,10 @@ def print_config(flags: Flags) -> int:
     """Print what each key of the global ConfigMap is worth, and where that comes from."""
     import msgspec
 
+    from gen.cli.settings import options_of, settings_of
     from gen.offline.settings import settings_table
 
-    rows = settings_table(configmap_data(flags), profile=flags.profile, configmap=flags.configmap)
+    rows = settings_table(settings_of(flags, options_of(flags)), store_of(flags))
     if flags.output == "json":
         document = {"schemaVersion": SCHEMA_VERSION, "settings": rows}
         click.echo(msgspec.json.format(msgspec.json.encode(document)))
@@ -28,19 +34,17 @@ def print_config(flags: Flags) -> int:
     return 0
 
 
-def configmap_data(flags: Flags) -> dict[str, str] | None:
-    """The data of the ConfigMap that --configmap names, where it is in the input.  Raises UsageError, InputError."""
+def store_of(flags: Flags) -> Store:
+    """The objects of the input, if there is any.  Raises UsageError, InputError."""
     from gen.cli.load import read_manifests, tell
-    from gen.cli.settings import qualified
-    from gen.k8s import ConfigMap, Ref
+    from gen.store import Change, Store
 
-    namespace, _, name = qualified("--configmap", flags.configmap).partition("/")
-    if not flags.filename or not name:
-        return None
-    manifests = read_manifests(flags)
-    tell(manifests.issues, manifests.locate)
-    found = manifests.objects.get(Ref("ConfigMap", namespace, name))
-    return dict(found.data or {}) if isinstance(found, ConfigMap) else None
+    store = Store()
+    if flags.filename:
+        manifests = read_manifests(flags)
+        tell(manifests.issues, manifests.locate)
+        store.apply(Change(ref, item) for ref, item in manifests.objects.items())
+    return store
 
 
 COMMAND = click.Group("config", help="What holds for the whole proxy.")

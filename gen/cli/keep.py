@@ -15,6 +15,7 @@ from gen import __version__
 from gen.backend import load
 from gen.cli.fallback import fallback_certificate
 from gen.cli.flags import Flags
+from gen.cli.pod import pod_namespace
 from gen.cli.settings import host_and_port, options_of, placement_of, settings_of, system_resolvers
 from gen.reconcile.admin import serve
 from gen.reconcile.backoff import Timing
@@ -43,7 +44,9 @@ class Observer(Protocol):
 async def keep(flags: Flags, state: Path, runtime: Path) -> None:
     """Run the loop, and beside it the HTTP server of gen itself, until a signal.  Raises UsageError and InputError."""
     options = options_of(flags, runtime_dir=str(runtime), resolvers=system_resolvers())
-    settings = settings_of(flags, options, fallback_certificate(state, flags.profile))
+    own_namespace = "" if flags.filename else pod_namespace()
+    fallback = fallback_certificate(state, flags.profile)
+    settings = settings_of(flags, options, fallback, own_namespace=own_namespace)
     backend = load(flags.backend, placement_of(flags, state_dir=state, runtime_dir=runtime))
     health, metrics = Health(), Metrics(flags.backend)
     observers: list[Observer] = [health, metrics]

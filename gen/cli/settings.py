@@ -23,9 +23,12 @@ RESOLVERS = ("127.0.0.1",)
 """What is written where no machine is at hand whose /etc/resolv.conf could tell."""
 
 
-def settings_of(flags: Flags, options: Options, fallback_certificate: Certificate | None = None) -> Settings:
+def settings_of(
+    flags: Flags, options: Options, fallback_certificate: Certificate | None = None, *, own_namespace: str = ""
+) -> Settings:
     """What decides, besides the objects, what translation gives; without -f they come from a cluster.
 
+    Shape: `own_namespace` is that of gen, where it is in a cluster; else it is taken to be that of --configmap.
     Raises: UsageError.
     """
     if flags.namespace and flags.all_namespaces:
@@ -47,6 +50,7 @@ def settings_of(flags: Flags, options: Options, fallback_certificate: Certificat
         default_certificate=qualified("--default-ssl-certificate", flags.default_ssl_certificate),
         annotations_prefix=flags.annotations_prefix,
         configmap=qualified("--configmap", flags.configmap),
+        own_namespace=own_namespace or flags.configmap.partition("/")[0],
         cluster_domain=flags.cluster_domain,
         assume_class=is_offline or flags.disable_ingress_class_lookup,
         allow_loopback=is_offline,

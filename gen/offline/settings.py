@@ -1,12 +1,13 @@
-"""The keys of the global ConfigMap: what each one is worth, and who said so."""
+"""The keys of the global ConfigMaps: what each one is worth, and who said so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
-from gen.dialects.ingress_nginx.configmap import BY_NAME, effective
+from gen.dialects.ingress_nginx.configmap import BY_NAME
+from gen.store import Reader, Store
+from gen.translate.ground import ground
+from gen.translate.settings import Settings
 
 
 class SettingRow(Struct, frozen=True):
@@ -18,14 +19,16 @@ class SettingRow(Struct, frozen=True):
     doc: str
 
 
-def settings_table(data: Mapping[str, str] | None, *, profile: str, configmap: str) -> tuple[SettingRow, ...]:
-    """Every key with its effective value, sorted; a value that cannot be used leaves the default.
+def settings_table(settings: Settings, store: Store) -> tuple[SettingRow, ...]:
+    """Every key with its effective value, sorted; a value that cannot be used leaves the default."""
+    found = ground(settings, Reader(store)).value
 
-    Shape: `data` is that of the ConfigMap, None where there is none.
-    """
-    values, _ = effective(data or {}, is_spec=profile == "spec")
-    origins = {"ConfigMap": f"ConfigMap {configmap}", "profile": f"profile {profile}"}
+    def origin(key: str) -> str:
+        said = found.settings[key].origin
+        if said == "ConfigMap":
+            return f"ConfigMap {found.homes[key].namespace}/{found.homes[key].name}"
+        return f"profile {settings.profile}" if said == "profile" else said
+
     return tuple(
-        SettingRow(key, found.text, origins.get(found.origin, found.origin), BY_NAME[key].doc)
-        for key, found in sorted(values.items())
+        SettingRow(key, value.text, origin(key), BY_NAME[key].doc) for key, value in sorted(found.settings.items())
     )

@@ -7,6 +7,7 @@ from gen.dialects.values import shown
 from gen.ir import Issue, Source
 from gen.k8s import Ingress, IngressClass, Namespace
 from gen.store import Reader
+from gen.translate.parameters import parameters_of
 from gen.translate.settings import Settings
 
 _LEGACY_CLASS = "kubernetes.io/ingress.class"
@@ -31,16 +32,11 @@ def refusal(settings: Settings, read: Reader, item: Ingress, source: Source) -> 
     return None
 
 
-def class_issues(read: Reader, item: Ingress) -> tuple[Issue, ...]:
-    """What is wrong with the IngressClass of an Ingress: gen reads no parameters."""
+def class_issues(settings: Settings, read: Reader, item: Ingress) -> tuple[Issue, ...]:
+    """What is wrong with the parameters of an Ingress's class."""
     found = read.get(IngressClass, "", item.spec.ingress_class_name) if item.spec.ingress_class_name else None
-    parameters = found.spec.parameters if found else None
-    if found is None or parameters is None:
-        return ()
-    source = Source("IngressClass", "", found.metadata.name, "spec.parameters")
-    if (parameters.kind, parameters.name) == ("IngressClass", found.metadata.name):
-        return (Issue(source, "RefCycle", "they refer to the class itself, and are ignored", "warning"),)
-    return (Issue(source, "ParametersUnsupported", "parameters of a class are ignored", "warning"),)
+    parameters = parameters_of(settings, found) if found else None
+    return (parameters,) if isinstance(parameters, Issue) else ()
 
 
 def _is_watched(settings: Settings, read: Reader, namespace: str) -> bool:

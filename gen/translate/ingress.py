@@ -120,7 +120,7 @@ def ingress(settings: Settings, read: UnitReader, full_name: str) -> Result[Clai
     except _Rejected as rejected:
         claim = None
         checking.issues.append(rejected.issue)
-    return Result(claim, (*class_issues(read, item), *effects.issues, *checking.issues))
+    return Result(claim, (*class_issues(settings, read, item), *effects.issues, *checking.issues))
 
 
 class _Rejected(Exception):

@@ -26,11 +26,11 @@ def options(settings: Settings, read: UnitReader) -> Result[Options]:
     grounding: Grounding = read.unit("ground", "").value
     fields = dict(fields_of(grounding.settings))
     issues: list[Issue] = []
-    headers = _Headers(settings, read, issues)
-    if configmap := grounding.settings["add-headers"].value:
-        fields["response_headers"] = headers.of(configmap, str) or None
-    if configmap := grounding.settings["proxy-set-headers"].value:
-        fields["request_headers"] = headers.of(configmap, partial(text_of, braces=True)) or None
+    headers = _Headers(grounding, read, issues)
+    if grounding.settings["add-headers"].value:
+        fields["response_headers"] = headers.of("add-headers", str) or None
+    if grounding.settings["proxy-set-headers"].value:
+        fields["request_headers"] = headers.of("proxy-set-headers", partial(text_of, braces=True)) or None
     fields["default_certificate"], faults = _default_certificate(settings, read)
     fields["told_https_port"] = settings.rules.told_https_port
     return Result(msgspec.structs.replace(settings.options, **fields), (*issues, *faults))
@@ -39,25 +39,23 @@ def options(settings: Settings, read: UnitReader) -> Result[Options]:
 class _Headers:
     """The headers of ConfigMaps; those that cannot be used are told."""
 
-    def __init__(self, settings: Settings, read: UnitReader, issues: list[Issue]) -> None:
-        self._own_namespace = settings.configmap.partition("/")[0]
-        self._read = read
-        self._issues = issues
+    def __init__(self, grounding: Grounding, read: UnitReader, issues: list[Issue]) -> None:
+        self._grounding, self._read, self._issues = grounding, read, issues
 
-    def of(self, configmap: str, parse: Callable[[str], T]) -> tuple[tuple[str, T], ...]:
-        """The names and values in a ConfigMap."""
-        namespace, _, name = configmap.rpartition("/")
-        source = Source("ConfigMap", namespace or self._own_namespace, name)
+    def of(self, key: str, parse: Callable[[str], T]) -> tuple[tuple[str, T], ...]:
+        """The names and values in the ConfigMap that a key names, by default in the namespace of whoever names it."""
+        namespace, _, name = self._grounding.settings[key].value.rpartition("/")
+        source = Source("ConfigMap", namespace or self._grounding.homes[key].namespace, name)
         item = self._read.get(ConfigMap, source.namespace, name)
         if item is None:
             message = "the ConfigMap with headers was not found"
             self._issues.append(Issue(source, "ConfigMapNotFound", message, "warning"))
         found: list[tuple[str, T]] = []
-        for key, text in sorted(((item.data if item else None) or {}).items()):
+        for header, text in sorted(((item.data if item else None) or {}).items()):
             try:
-                found.append((values.header_name(key), parse(values.header_value(text.strip()))))
+                found.append((values.header_name(header), parse(values.header_value(text.strip()))))
             except BadValue as fault:
-                self._issues.append(Issue(source.at(f"data[{key}]"), "ConfigInvalid", str(fault), "warning"))
+                self._issues.append(Issue(source.at(f"data[{header}]"), "ConfigInvalid", str(fault), "warning"))
         return tuple(found)
 
 

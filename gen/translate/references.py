@@ -1,4 +1,4 @@
-"""Which single objects an Ingress needs, for a source that reads only what is needed."""
+"""Which single objects others need, for a source that reads only what is needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gen.dialects.values import reference
 from gen.errors import BadValue
-from gen.k8s import ConfigMap, Ingress, Object, Ref
+from gen.ir import Source
+from gen.k8s import ConfigMap, Ingress, IngressClass, Object, Ref
+from gen.translate.parameters import parameters_of
 from gen.translate.settings import Settings
 
 _KINDS = {
@@ -22,15 +24,22 @@ _KEYS = ("add-headers", "proxy-set-headers")
 
 
 def references(settings: Settings) -> Callable[[Object], Iterable[Ref]]:
-    """A function that gives the Secrets and ConfigMaps that an object names."""
+    """A function that gives the Secrets and ConfigMaps that an object names.
+
+    Shape: it remembers which ConfigMaps hold global keys, for these name others.
+    """
+    places = {settings.configmap}
 
     def named(item: Object) -> Iterator[Ref]:
         if isinstance(item, Ingress):
             yield from _of_ingress(item, settings.annotations_prefix)
-        elif isinstance(item, ConfigMap):
-            place = f"{item.metadata.namespace or 'default'}/{item.metadata.name}"
-            if place == settings.configmap:
-                yield from _named(item.data or {}, dict.fromkeys(_KEYS, "ConfigMap"), item.metadata.namespace)
+        elif isinstance(item, IngressClass):
+            found = parameters_of(settings, item)
+            if isinstance(found, Source):
+                places.add(f"{found.namespace}/{found.name}")
+                yield Ref("ConfigMap", found.namespace, found.name)
+        elif isinstance(item, ConfigMap) and f"{item.metadata.namespace or 'default'}/{item.metadata.name}" in places:
+            yield from _named(item.data or {}, dict.fromkeys(_KEYS, "ConfigMap"), item.metadata.namespace)
 
     return named
 

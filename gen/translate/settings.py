@@ -63,7 +63,8 @@ class Settings(Struct, frozen=True):
     `default_backend_service`, `default_certificate` and `configmap` are `namespace/name` or "".  `assume_class`: no API
     server has seen the objects, so a class may lack its IngressClass and the default class is applied here.
     `offline`: there is no cluster, so a Service without any EndpointSlice in the whole input is reached by its
-    cluster address.  `fallback_certificate` None stands for a published placeholder, which proves nothing.
+    cluster address.  `own_namespace` is where gen itself is, "" where that is not known.
+    `fallback_certificate` None stands for a published placeholder, which proves nothing.
     """
 
     profile: ProfileName = "spec"
@@ -78,6 +79,7 @@ class Settings(Struct, frozen=True):
     default_certificate: str = ""
     annotations_prefix: str = "nginx.ingress.kubernetes.io"
     configmap: str = ""
+    own_namespace: str = ""
     cluster_domain: str = "cluster.local"
     assume_class: bool = False
     allow_loopback: bool = False

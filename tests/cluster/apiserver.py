@@ -21,6 +21,7 @@ from tests.cluster.client import ApiError, Client
 from tests.cluster.fake import FakeApi
 from tests.cluster.fake.resources import RESOURCES
 from tests.cluster.proxy import Upstream
+from tests.live.gen import ENDS_WITH_THE_TESTS
 
 TOKEN = "administrator"
 
@@ -126,9 +127,8 @@ class Real:
 
     def _start(self, name: str, arguments: Sequence[str]) -> None:
         with (self._directory / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [self._binaries / name, *arguments], stdout=log, stderr=log, cwd=self._directory
-            )
+            command = [*ENDS_WITH_THE_TESTS, str(self._binaries / name), *arguments]
+            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._directory)
 
     def _stop(self, name: str) -> None:
         process = self._processes.pop(name)

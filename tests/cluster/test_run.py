@@ -105,6 +105,18 @@ def test_only_what_the_flags_need_is_asked_for(gen: Start, proxy: FaultProxy, cl
     }  # fmt: skip
 
 
+def test_the_parameters_of_the_class_are_read_by_their_names(gen: Start, client: Client) -> None:
+    run = gen("nginx")
+    points_at = {"kind": "ConfigMap", "name": "class", "scope": "Namespace", "namespace": "shop"}
+    client.merge(objects.ingress_class("gen"), {"spec": {"parameters": points_at}})
+    client.create(objects.config_map("class", **{"add-headers": "headers"}))
+    client.create(objects.config_map("headers", **{"X-Class": "gen"}))
+    client.create(objects.ingress("one", port=8080))
+    run.start()
+    run.serves("one.test", "shop/web")
+    assert run.get("http://one.test/").value("x-class") == "gen"
+
+
 @pytest.mark.parametrize(
     ("config", "status", "words"),
     [("", 3, "kubeconfig: "), ("{}", 3, "kubeconfig: "), ("a: [", 3, "kubeconfig: ")],

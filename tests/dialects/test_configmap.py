@@ -9,6 +9,10 @@ from gen.dialects.ingress_nginx.options import fields
 from gen.ir import Options
 from gen.offline.settings import settings_table
 from gen.policy import Buffering, Forwarded, Gzip
+from gen.store import Store
+from gen.translate import Settings
+from tests.live.manifests import manifest
+from tests.translate.translating import objects, store_of
 
 
 def options(*, is_spec: bool = False, **keys: str) -> dict[str, object]:
@@ -83,11 +87,13 @@ def test_a_key_that_nobody_knows() -> None:
 
 
 def test_the_table_names_origins() -> None:
-    rows = settings_table({"hsts": "false", "gzip-level": "99"}, profile="ingress-nginx", configmap="infra/gen")
+    settings = Settings(profile="ingress-nginx", configmap="infra/gen")
+    data = {"hsts": "false", "gzip-level": "99"}
+    rows = settings_table(settings, store_of(objects([manifest("v1", "ConfigMap", "gen", "infra", data=data)])))
     origins = {row.key: (row.value, row.origin) for row in rows}
     assert origins["hsts"] == ("false", "ConfigMap infra/gen")
     assert origins["gzip-level"] == ("1", "default")
     assert origins["proxy-body-size"] == ("1m", "profile ingress-nginx")
-    spec = {row.key: (row.value, row.origin) for row in settings_table(None, profile="spec", configmap="")}
+    spec = {row.key: (row.value, row.origin) for row in settings_table(Settings(), Store())}
     assert spec["proxy-body-size"] == ("0", "default")
     assert [row.key for row in rows] == sorted(BY_NAME)

@@ -74,15 +74,6 @@ def test_classes(item: Manifest, classes: list[Manifest], settings: Settings, wa
     assert counts(item, *classes, settings=settings) is wanted
 
 
-def test_parameters_of_a_class_are_ignored() -> None:
-    mine = ingress_class("x", OURS)
-    mine["spec"]["parameters"] = {"kind": "Thing", "name": "y"}
-    found = translate([web("x"), mine], STRICT)
-    assert codes(found, "warning") >= {"ParametersUnsupported"}
-    mine["spec"]["parameters"] = {"kind": "IngressClass", "name": "x"}
-    assert codes(translate([web("x"), mine], STRICT), "warning") >= {"RefCycle"}
-
-
 def test_an_object_that_is_being_deleted() -> None:
     item = web("gen")
     item["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
