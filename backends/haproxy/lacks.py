@@ -13,6 +13,9 @@ from gen.policy import Retries
 BUFFER = "12 kB"
 """What HAProxy holds of a body at a time."""
 
+UNREACHABLE = frozenset((502, 503, 504))
+"""What HAProxy answers for an upstream that does not."""
+
 
 def lacks(part: Policy | HostPolicy | Options) -> Iterator[Lack]:
     """See gen.backend.Backend."""
@@ -38,6 +41,8 @@ def of_access(policy: Policy) -> Iterator[Lack]:
         for name, known in policy.auth_basic.users:
             if not is_known(known):
                 yield Lack("auth_basic.users", f"has a hash for {name} of an unknown kind, so no password fits")
+    if policy.auth_external and policy.auth_external.cache_key:
+        yield Lack("auth_external.cache_key", "has no effect: each request is asked about")
     if len(policy.rate_limits or ()) + bool(policy.connection_limit) > COUNTERS:
         yield Lack("rate_limits", f"are more than the {COUNTERS} that can be counted", closes=True)
     if policy.upstream_tls and policy.upstream_tls.verify:
@@ -52,6 +57,8 @@ def of_requests(policy: Policy) -> Iterator[Lack]:
             f"is limited: no copy is made of a request with a body of more than {BUFFER}, or of unknown size",
         )
     if policy.error_pages and policy.error_pages.upstream:
+        if not UNREACHABLE.isdisjoint(policy.error_pages.statuses):
+            yield Lack("error_pages.statuses", "are replaced where the upstream answers with them, not where it cannot")
         yield Lack("error_pages", f"are asked for without the body of a request of more than {BUFFER}")
     if policy.affinity and policy.affinity.change_on_failure and not policy.affinity.persistent:
         yield Lack("affinity.change_on_failure", "is not honoured: another endpoint answers, the cookie stays as it is")

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from backends.haproxy import syntax
+from backends.haproxy import chains, syntax
 from backends.haproxy.syntax import Encoded
 from gen.errors import BadValue, Rejected
 from gen.ir import NO_POLICY, Forward, Host, Match, Policy, Redirect, Respond, Route, Source
@@ -161,6 +161,9 @@ def client_rows(client: ClientCertificate, site: Encoded) -> dict[str, Encoded]:
     """What the head looks up of a host that asks for certificates.  Raises BadValue."""
     rows = {f"{site}/mode": Encoded(client.verify if client.ca else "closed")}
     rows[f"{site}/id"] = Encoded(sha256(client.ca + b"|" + client.crl).hexdigest()[:20])
+    if client.ca and client.verify != "unchecked":
+        rows[f"{site}/depth"] = syntax.whole(client.depth)
+        rows[f"{site}/heights"] = chains.heights(client.ca)
     if client.error_page:
         rows[f"{site}/page"] = syntax.word_of_key(client.error_page)
     if client.pass_upstream:

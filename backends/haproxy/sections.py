@@ -63,15 +63,16 @@ class Features(Struct, frozen=True, gc=False):
 def features_of(hosts: list[HostRows], sections: Iterable[Section], options: Options) -> Features:
     """What the rows, the sections and the options need."""
     choices = [each.choices for each in hosts]
+    has_clients = any(each.clients for each in hosts)
     has_limits = options.body_limit > 0 or any(each.has_limit for each in sections)
     return Features(
         has_policies=any(target.name.startswith("policy:") for each in hosts for target in each.targets),
-        has_script=has_limits or any(each.has_script for each in sections),
+        has_script=has_limits or has_clients or any(each.has_script for each in sections),
         has_limits=has_limits,
         has_canaries=any(each.canaries for each in choices),
         has_fallbacks=any(each.fallbacks for each in choices),
         has_schemes=any(each.schemes for each in choices),
-        has_clients=any(each.clients for each in hosts),
+        has_clients=has_clients,
         has_name_patterns=any(each.patterns for each in hosts),
         headers=tuple(sorted({name for each in choices for name in each.headers})),
         cookies=tuple(sorted({name for each in choices for name in each.cookies})),

@@ -20,9 +20,23 @@ from tests.live.client import Request
 from tests.live.echo import EchoNet
 from tests.live.net import HTTPS_PORT, fresh_address
 
+
+def leaf_only(issued: trustme.LeafCert) -> trustme.LeafCert:
+    """A certificate that is shown without those above it."""
+    return trustme.LeafCert(issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes(), [])
+
+
 OURS, THEIRS = trustme.CA(), trustme.CA()
 KNOWN = OURS.issue_cert("client.test", common_name="client.test")
 STRANGER = THEIRS.issue_cert("client.test", common_name="client.test")
+BELOW = OURS.create_child_ca()
+CLIENTS = {
+    "known": KNOWN,
+    "stranger": STRANGER,
+    "below": BELOW.issue_cert("client.test", common_name="client.test"),
+    "deep": BELOW.create_child_ca().issue_cert("client.test", common_name="client.test"),
+    "stored": leaf_only(BELOW.issue_cert("client.test", common_name="client.test")),
+}
 
 
 def host(name: str, policy: Policy | None = None, secret: str = "", **asked: object) -> Host:
@@ -37,6 +51,10 @@ HOSTS = (
     host("on.test", verify="on"),
     host("optional.test", verify="optional", pass_upstream=True),
     host("unchecked.test", verify="unchecked"),
+    host("deep.test", verify="on", depth=2),
+    host("direct.test", verify="on", depth=0),
+    host("stored.test", verify="on", ca=OURS.cert_pem.bytes() + BELOW.cert_pem.bytes()),
+    host("stored-direct.test", verify="on", ca=OURS.cert_pem.bytes() + BELOW.cert_pem.bytes(), depth=0),
     host("closed.test", ca=b""),
     host("page.test", verify="on", error_page="https://errors.test/why"),
     host("subject.test", verify="on", match_subject="CN=(client|other).test"),
@@ -151,12 +169,18 @@ def handshake(running: Running, name: str) -> str | None:
 # ------------------------------------------------------------------ certificates of clients
 
 
-def get(running: Running, name: str, shown: str = "", sni: str = "") -> tuple[int, dict[str, str]]:
-    """The status of a request with a certificate, and the headers that the upstream saw, or those of the answer."""
+def client_context(shown: str) -> ssl.SSLContext:
+    """How a client shows a certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if shown:
-        {"known": KNOWN, "stranger": STRANGER}[shown].configure_cert(context)
+        CLIENTS[shown].configure_cert(context)
+    return context
+
+
+def get(running: Running, name: str, shown: str = "", sni: str = "") -> tuple[int, dict[str, str]]:
+    """The status of a request with a certificate, and the headers that the upstream saw, or those of the answer."""
+    context = client_context(shown)
     with (
         socket.create_connection((running.address, HTTPS_PORT), 10) as plain,
         context.wrap_socket(plain, server_hostname=sni or name) as secure,
@@ -191,6 +215,39 @@ def test_certificates_of_clients(served: Running) -> None:
     assert get(served, "unchecked.test", "stranger")[1]["ssl-client-verify"].startswith("FAILED")
     assert served.get("subject.test").status == 403
     assert served.get("on.test").status == 200
+
+
+def test_chains_of_clients(served: Running) -> None:
+    """The chain of `deep` is leaf, two authorities, root; that of `presented` the same, all of it presented."""
+    go(served)
+    statuses = {
+        ("on.test", "below"): 200, ("on.test", "deep"): 400, ("deep.test", "deep"): 200, ("direct.test", "known"): 200,
+        ("direct.test", "below"): 400, ("stored.test", "stored"): 200, ("stored-direct.test", "stored"): 400,
+        ("optional.test", "deep"): 400, ("unchecked.test", "deep"): 200,
+    }  # fmt: skip
+    assert {key: get(served, *key)[0] for key in statuses} == statuses
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_session_has_the_chain_of_its_first_handshake(served: Running, version: ssl.TLSVersion) -> None:
+    go(served, tls_session_tickets=True)
+    for name, shown, status in (("on.test", "deep", 400), ("deep.test", "deep", 200), ("on.test", "below", 200)):
+        context = client_context(shown)
+        context.maximum_version = version
+        session, resumed = None, []
+        for _ in range(3):
+            with (
+                socket.create_connection((served.address, HTTPS_PORT), 10) as plain,
+                context.wrap_socket(plain, server_hostname=name, session=session) as secure,
+            ):
+                secure.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+                answer = http.client.HTTPResponse(secure)
+                answer.begin()
+                answer.read()
+                session = secure.session
+                resumed.append(secure.session_reused)
+                assert answer.status == status, (name, shown, resumed)
+        assert any(resumed)
 
 
 def test_a_host_takes_only_handshakes_of_its_own(served: Running) -> None:

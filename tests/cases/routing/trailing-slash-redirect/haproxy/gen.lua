@@ -150,6 +150,89 @@ end
 
 core.register_filter("body_limit", BodyLimit, function(class) return class end)
 
+-- ------------------------------------------------------------------ how long the chains of clients' certificates are
+
+local REMEMBERED = 50000 -- lengths of chains, twice: a session that is resumed has no chain
+local PRESENTED = 20 -- certificates in a chain
+local lengths, older, remembered = {}, {}, 0
+
+-- The content of an element of DER, and where it begins and ends; raises an error for anything else.
+local function element(der, place)
+  local size, start = der:byte(place + 1), place + 2
+  if size >= 0x80 then
+    local digits = size - 0x80
+    size = string.unpack(">I" .. digits, der, start)
+    start = start + digits
+  end
+  if start + size - 1 > #der then error("short", 0) end
+  return start, start + size - 1
+end
+
+-- Issuer and subject of each certificate of a chain.
+local function names_of(c, chain)
+  local found, place = {}, 1
+  while place <= #chain do
+    local inner, last = element(chain, place)
+    local field = element(chain, inner)
+    if chain:byte(field) == 0xA0 then field = select(2, element(chain, field)) + 1 end
+    local places = {}
+    for number = 1, 5 do -- serial number, algorithm, issuer, validity, subject
+      local finish = select(2, element(chain, field))
+      places[number] = chain:sub(field, finish)
+      field = finish + 1
+    end
+    local function name(der) return c:hex(c:sha2(der, 256)):lower():sub(1, 16) end
+    found[#found + 1] = { issuer = name(places[3]), subject = name(places[5]) }
+    if #found > PRESENTED then error("long", 0) end
+    place = last + 1
+  end
+  return found
+end
+
+-- The most authorities that may stand between a certificate and a root; raises an error where they go in circles.
+local function longest(issuer, presented, heights, known)
+  if known[issuer] == "asked" then error("circle", 0) end
+  if known[issuer] then return known[issuer] end
+  known[issuer] = "asked"
+  local most = heights[issuer] or -math.huge
+  for _, each in ipairs(presented) do
+    if each.subject == issuer and each.issuer ~= issuer then
+      most = math.max(most, 1 + longest(each.issuer, presented, heights, known))
+    end
+  end
+  if most < 0 then error("no root", 0) end
+  known[issuer] = most
+  return most
+end
+
+-- nil where that cannot be known any more.  The chain that HAProxy gives has all that was presented but the leaf.
+local function length_of(txn)
+  if txn.f:ssl_fc_is_resumed() ~= 0 then return nil end
+  local heights = {}
+  for name, steps in (txn:get_var("txn.heights") or ""):gmatch("(%x+)=(%d+),") do heights[name] = tonumber(steps) end
+  local done, length = pcall(function()
+    local presented = names_of(txn.c, txn.f:ssl_c_chain_der() or "")
+    local leaf = names_of(txn.c, txn.f:ssl_c_der())[1]
+    return leaf.issuer == leaf.subject and 0 or longest(leaf.issuer, presented, heights, {})
+  end)
+  return done and length or math.huge
+end
+
+core.register_action("chain", { "http-req" }, function(txn)
+  local key = txn:get_var("txn.chain")
+  local length = length_of(txn)
+  if length then
+    if not lengths[key] then
+      if remembered >= REMEMBERED then lengths, older, remembered = {}, lengths, 0 end
+      remembered = remembered + 1
+    end
+    lengths[key] = length
+  else
+    length = lengths[key] or older[key] or math.huge
+  end
+  if length > tonumber(txn:get_var("txn.depth")) then txn:set_var("txn.too_deep", true) end
+end)
+
 -- ------------------------------------------------------------------ passwords that crypt(3) does not know
 
 local DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
