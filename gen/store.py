@@ -6,7 +6,7 @@ key it was asked for, misses too; whoever keeps that list knows what to compute 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -164,7 +164,7 @@ class Reader:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self.reads: set[Key] = set()
+        self.reads: set[Hashable] = set()
 
     def get(self, kind: type[T], namespace: str, name: str) -> T | None:
         """The object of that kind and name, None where there is none."""

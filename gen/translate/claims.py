@@ -16,7 +16,7 @@ def claims_by(read: UnitReader, rules: Profile, index: IndexName, key: str) -> l
     claims: list[Claim] = [claim for claim in found if claim]
     if len(claims) > 1:
         claims.sort(key=lambda claim: claim.full_name, reverse=rules.newest_name_first)
-        claims.sort(key=lambda claim: claim.created)
+        claims.sort(key=lambda claim: claim.age)
     return claims
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -108,6 +109,8 @@ class _Building:
     def _canaries(self, claims: Iterable[Claim], owners: Sequence[Claim]) -> Sequence[Claim]:
         """The canaries for this host; those of other namespaces only where hosts are shared."""
         found = [claim for claim in claims if claim.is_canary]
+        if not found:
+            return ()
         namespaces = {claim.namespace for claim in owners}
         kept = [claim for claim in found if self._rules.shares_hosts or claim.namespace in namespaces or not owners]
         for claim in found:
@@ -217,19 +220,13 @@ class _Building:
                 return
 
     def _in_match_order(self) -> tuple[Route, ...]:
-        """All routes: exact paths, regexes, then prefixes, the longest first."""
-        kinds: dict[str, list[Match]] = {"exact": [], "regex": [], "prefix": []}
-        for match in self._routes:
-            kinds[match.kind].append(match)
-        kinds["regex"].sort(key=lambda match: (len(match.path), match.path), reverse=True)
-        for kind in ("exact", "prefix"):
-            kinds[kind].sort(key=lambda match: (-len(match.path), match.path))
-        return tuple(self._routes[match] for matches in kinds.values() for match in matches)
+        return tuple([self._routes[match] for match in _in_order(tuple(self._routes))])
 
     def _mention(self, routes: Iterable[Route]) -> None:
+        forwards = [route.action for route in routes if isinstance(route.action, Forward)]
+        for upstream in {part.upstream for forward in forwards for part in forward.split}:
+            self._read.mention("upstream", upstream)
         for route in routes:
-            for part in route.action.split if isinstance(route.action, Forward) else ():
-                self._read.mention("upstream", part.upstream)
             if route.policy is not NO_POLICY:
                 for upstream in upstreams_of(route.policy):
                     self._read.mention("upstream", upstream)
@@ -291,6 +288,18 @@ def _host_policy(owners: Iterable[Claim]) -> HostPolicy:
                 if (value := getattr(claim.effects.host, name)) is not None:
                     found.setdefault(name, value)
     return msgspec.structs.replace(NO_HOST_POLICY, **found) if found else NO_HOST_POLICY
+
+
+@lru_cache(maxsize=1024)
+def _in_order(matches: tuple[Match, ...]) -> tuple[Match, ...]:
+    """Exact paths, regexes, then prefixes, the longest first; many hosts have the same ones."""
+    kinds: dict[str, list[Match]] = {"exact": [], "regex": [], "prefix": []}
+    for match in matches:
+        kinds[match.kind].append(match)
+    kinds["regex"].sort(key=lambda match: (len(match.path), match.path), reverse=True)
+    for kind in ("exact", "prefix"):
+        kinds[kind].sort(key=lambda match: (-len(match.path), match.path))
+    return tuple(match for found in kinds.values() for match in found)
 
 
 def _forward(upstream: str) -> Forward:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import inf
 from typing import NoReturn, TypeVar
 
@@ -15,7 +16,7 @@ from gen.dialects.ingress_nginx.ground import Ground
 from gen.dialects.regex import path_regex
 from gen.errors import BadValue
 from gen.ir import NO_POLICY, Issue, MatchKind, Policy, Severity, Source
-from gen.k8s import HttpPath, Ingress, IngressBackend, IngressTls, ServicePort
+from gen.k8s import HttpPath, Ingress, IngressBackend, IngressTls, ServiceBackend, ServicePort
 from gen.policy import HttpsRedirect
 from gen.translate.admission import class_issues, refusal
 from gen.translate.ground import Grounding
@@ -68,20 +69,25 @@ class TlsClaim(Struct, frozen=True, gc=False):
 class Claim(Struct, frozen=True, gc=False):
     """What an Ingress of ours asks for.
 
-    Shape: `created` is in seconds, infinite where the manifest does not say.  `rules` maps hosts ("" for the rules
-    without one) to paths, perhaps none; a `default` without any rules is meant for all other hosts.  `root` is what
-    the annotations mean at the root of a host.
+    Shape: `created` is an RFC 3339 instant or "".  `rules` maps hosts ("" for the rules without one) to paths,
+    perhaps none; a `default` without any rules is meant for all other hosts.  `root` is what the annotations mean at
+    the root of a host.
     """
 
     namespace: str
     name: str
-    created: float
+    created: str
     source: Source
     rules: Mapping[str, tuple[PathClaim, ...]]
     default: PathClaim | None = None
     tls: tuple[TlsClaim, ...] = ()
     effects: Effects = ingress_nginx.NOTHING
     root: PathClaim = PathClaim("prefix", "/", "", Source("gen", "", "default"))
+
+    @property
+    def age(self) -> float:
+        """When it was created, in seconds; what does not say so is younger than all that do."""
+        return _seconds(self.created)
 
     @property
     def is_canary(self) -> bool:
@@ -91,8 +97,9 @@ class Claim(Struct, frozen=True, gc=False):
     @property
     def makes_regexes(self) -> bool:
         """Whether it turns all paths of its hosts into regexes."""
-        paths = (path for paths in self.rules.values() for path in paths)
-        return self.effects.uses_regex or any(path.policy.rewrite is not None for path in paths)
+        if self.effects.uses_regex or self.effects.policy.rewrite is None:
+            return self.effects.uses_regex
+        return any(path.policy.rewrite is not None for paths in self.rules.values() for path in paths)
 
     @property
     def full_name(self) -> str:
@@ -141,6 +148,8 @@ class _Checking:
         self._item = item
         self._source = source
         self._namespace = source.namespace
+        self._is_plain = effects.policy is NO_POLICY and effects.https is None
+        self._backends: dict[ServiceBackend, Backend] = {}
         self.issues: list[Issue] = []
 
     def claim(self) -> Claim:
@@ -156,7 +165,7 @@ class _Checking:
         return Claim(
             self._namespace,
             name,
-            _seconds(self._item.metadata.creation_timestamp),
+            self._item.metadata.creation_timestamp or "",
             self._source,
             rules,
             default,
@@ -171,12 +180,12 @@ class _Checking:
             field = f"spec.rules[{index}]"
             host = self._checked(values.host, rule.host, f"{field}.host") if rule.host else ""
             paths = (rule.http.paths or ()) if rule.http else ()
-            rules[host] = (*rules.get(host, ()), *self._paths(paths, field))
+            rules[host] = (*rules.get(host, ()), *self._paths(paths, index))
         return rules
 
-    def _paths(self, paths: tuple[HttpPath, ...], rule: str) -> Iterator[PathClaim]:
+    def _paths(self, paths: tuple[HttpPath, ...], rule: int) -> Iterator[PathClaim]:
         for index, path in enumerate(paths):
-            field = f"{rule}.http.paths[{index}]"
+            field = _field_of_path(rule, index)
             kind = _KINDS.get(path.path_type)
             if kind is None:
                 given, expected = values.shown(str(path.path_type)), "Exact, Prefix or ImplementationSpecific"
@@ -202,11 +211,10 @@ class _Checking:
         """The claim of one path, None (and an issue) where its backend is nothing that can be forwarded to."""
         place = field if field == "spec.defaultBackend" else f"{field}.backend"
         if backend and backend.service:
-            name = self._checked(values.name, backend.service.name, f"{place}.service.name")
-            port = self._port(backend.service.port, f"{place}.service.port")
+            behind = self._backends.get(backend.service) or self._backend(backend.service, f"{place}.service")
             by = "@service" if self._effects.by_service else ""
-            upstream = f"{self._namespace}/{name}:{port}{by}"
-            return self._at(kind, text, upstream, self._source.at(field), Backend(name, port))
+            upstream = f"{self._namespace}/{behind.service}:{behind.port}{by}"
+            return self._at(kind, text, upstream, self._source.at(field), behind)
         if backend and backend.resource is not None:
             self._say(f"{place}.resource", "UnsupportedBackend", "only Services can be forwarded to")
         else:
@@ -215,8 +223,16 @@ class _Checking:
 
     def _at(self, kind: MatchKind, text: str, upstream: str, source: Source, backend: Backend) -> PathClaim:
         effects, ground = self._effects, self._ground
+        if self._is_plain:
+            return PathClaim(kind, text, upstream, source)
         policy = policy_at(effects, ground, self._source, text, backend, regex=text if kind == "regex" else "")
         return PathClaim(kind, text, upstream, source, policy, https_at(effects, ground, text))
+
+    def _backend(self, service: ServiceBackend, field: str) -> Backend:
+        """A Service that was checked; most paths of an Ingress have the same one."""
+        name = self._checked(values.name, service.name, f"{field}.name")
+        found = self._backends[service] = Backend(name, self._port(service.port, f"{field}.port"))
+        return found
 
     def _port(self, port: ServicePort | None, field: str) -> str:
         if port and port.number is not None:
@@ -264,12 +280,15 @@ def parent(host: str) -> str:
     return host if host.startswith("*.") else f"*.{host.partition('.')[2]}"
 
 
-def _seconds(timestamp: str | None) -> float:
-    """An RFC 3339 instant in seconds; what has none is younger than all that have one."""
-    if not timestamp:
-        return inf
+def _seconds(timestamp: str) -> float:
+    """An RFC 3339 instant in seconds, infinite where it is none."""
     try:
         parsed = datetime.fromisoformat(timestamp)
     except ValueError:
         return inf
     return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+
+
+@lru_cache(maxsize=1024)
+def _field_of_path(rule: int, path: int) -> str:
+    return f"spec.rules[{rule}].http.paths[{path}]"

@@ -11,7 +11,7 @@ from gen.dialects.annotation import Effects
 from gen.dialects.ingress_nginx.ground import Ground
 from gen.dialects.regex import groups
 from gen.dialects.text import OF_THE_ROUTE
-from gen.ir import Policy, Redirect, Source
+from gen.ir import NO_POLICY, Policy, Redirect, Source
 from gen.policy import HttpsRedirect, Text, Variable
 
 
@@ -28,6 +28,8 @@ def policy_at(effects: Effects, ground: Ground, source: Source, path: str, backe
     Shape: `regex` is the path where it is one, else "".
     """
     policy = effects.policy
+    if policy is NO_POLICY:
+        return policy
     changed: dict[str, Any] = {}
     if policy.https_redirect and (
         isinstance(effects.action, Redirect) or _is_below(path, ground, "no-tls-redirect-locations")

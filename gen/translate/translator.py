@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -45,6 +46,8 @@ _EMPTY = Host(CATCH_ALL, (Route(Match("prefix", "/"), Respond(503), Source("gen"
 _OF_HOSTS: tuple[IndexName, ...] = ("ingresses by host", "ingresses by www")
 """Indexes whose keys are names of hosts."""
 _NO_LISTENERS: Mapping[str, Listener] = {}
+_Values = Mapping[Kind, Mapping[str, Any]]
+"""Values by kind and name of their unit; None is the value of what is gone."""
 
 
 class Translation(Struct, frozen=True):
@@ -95,30 +98,33 @@ class Translator:
             touched = None
         come, gone = self._roots(store, touched)
         changed = self._units.update(store, touched, come=come, gone=gone)
-        self._listen(changed)
-        self._config = self._assembled(changed)
+        self._config = self._assembled(self._listen(changed))
         issues = {*self._issues(), *_expired(self._config.certificates.values(), now)}
         return Translation(self._config, tuple(sorted(issues)))
 
     def _roots(self, store: Store, touched: frozenset[Key] | None) -> tuple[Collection[Unit], Collection[Unit]]:
         """The units that must exist for their own sake and may be new, and those that need not any more."""
         if touched is None:
-            names = {name for index in _OF_HOSTS for name in store.keys(index)}
-            roots = {_OPTIONS, _CATCH_ALL, *(Unit("host", name) for name in names)}
-            return roots, self._units.roots - roots
+            hosts = dict.fromkeys(Unit("host", name) for index in _OF_HOSTS for name in store.keys(index))
+            roots = _OPTIONS, _CATCH_ALL, *hosts
+            return roots, self._units.roots.difference(roots)
         names = {key.key for key in touched if isinstance(key, Lookup) and key.index in _OF_HOSTS and key.key}
         come = {Unit("host", name) for name in names if any(store.has(Lookup(index, name)) for index in _OF_HOSTS)}
         return come, {Unit("host", name) for name in names} - come
 
-    def _listen(self, changed: Iterable[Unit]) -> None:
+    def _listen(self, changed: Iterable[Unit]) -> _Values:
+        """Note the issues of what changed, and give its values."""
+        values: defaultdict[Kind, dict[str, Any]] = defaultdict(dict)
         for unit in changed:
             result = self._units.result(unit)
+            values[unit.kind][unit.name] = result.value if result else None
             self._outspoken.pop(unit, None)
             self._faulty.discard(unit)
             if result and result.issues:
                 self._outspoken[unit] = result.issues
             if result and result.faults and unit.kind == "upstream":
                 self._faulty.add(unit)
+        return values
 
     def _value(self, unit: Unit) -> Any:
         result = self._units.result(unit)
@@ -126,20 +132,17 @@ class Translator:
 
     # -------------------------------------------------------------- the configuration
 
-    def _assembled(self, changed: frozenset[Unit]) -> Config:
+    def _assembled(self, changed: _Values) -> Config:
         old, chosen = self._config, self._value(_OPTIONS)
-        hosts = _merged(old.hosts, self._values("host", changed))
-        upstreams = _merged(old.upstreams, self._values("upstream", changed))
+        hosts = _merged(old.hosts, changed.get("host", {}))
+        upstreams = _merged(old.upstreams, changed.get("upstream", {}))
         certificates = old.certificates
-        if any(unit.kind != "upstream" for unit in changed):
+        if changed.keys() - {"upstream"}:
             certificates = self._certificates(hosts, chosen)
         parts = hosts, upstreams, certificates, chosen
         if all(new is was for new, was in zip(parts, _parts(old), strict=True)):
             return old
         return Config(hosts, upstreams, certificates, _NO_LISTENERS, chosen)
-
-    def _values(self, kind: Kind, changed: Iterable[Unit]) -> Mapping[str, Any]:
-        return {unit.name: self._value(unit) for unit in changed if unit.kind == kind}
 
     def _certificates(self, hosts: Mapping[str, Host], chosen: Options) -> Mapping[str, Certificate]:
         """The certificates that hosts name, and the default one."""
@@ -189,14 +192,13 @@ def _merged(old: Mapping[str, T], changed: Mapping[str, T | None]) -> Mapping[st
     """The mapping with some entries replaced or (None) removed, sorted; the same object where nothing differs."""
     if all(old.get(name) is value for name, value in changed.items()):
         return old
-    new, is_sorted = dict(old), True
+    new = dict(old)
     for name, value in changed.items():
         if value is None:
             new.pop(name, None)
         else:
-            is_sorted &= name in new
             new[name] = value
-    return new if is_sorted else dict(sorted(new.items()))
+    return new if changed.keys() <= old.keys() else dict(sorted(new.items()))
 
 
 def _expired(certificates: Iterable[Certificate], now: float | None) -> Iterator[Issue]:

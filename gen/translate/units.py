@@ -6,7 +6,8 @@ differ now.  A unit lives while it is a root or while a living unit reads or men
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from traceback import extract_tb
 from typing import Any, Generic, Literal, TypeVar
 
@@ -43,18 +44,17 @@ class Result(Struct, Generic[V_co], frozen=True, gc=False):
 class UnitReader(Reader):
     """A Reader that gives the results of other units, too."""
 
-    __slots__ = ("_result_of", "mentions", "units")
+    __slots__ = ("_result_of", "mentions")
 
     def __init__(self, objects: Objects, result_of: Callable[[Unit], Result[Any]]) -> None:
         super().__init__(objects)
         self._result_of = result_of
-        self.units: set[Unit] = set()
         self.mentions: set[Unit] = set()
 
     def unit(self, kind: Kind, name: str) -> Result[Any]:
         """What another unit gives, one of an earlier kind."""
         unit = Unit(kind, name)
-        self.units.add(unit)
+        self.reads.add(unit)
         return self._result_of(unit)
 
     def mention(self, kind: Kind, name: str) -> None:
@@ -77,7 +77,7 @@ class Recipe(Struct, frozen=True):
 
 class _Memo(Struct, gc=False):
     result: Result[Any]
-    reads: Collection[Key | Unit] = ()
+    reads: Collection[Hashable] = ()
     mentions: Collection[Unit] = ()
 
 
@@ -89,9 +89,9 @@ class Units:
         self._objects: Objects
         self._memo: dict[Unit, _Memo] = {}
         self._roots: set[Unit] = set()
-        self._readers: dict[Key | Unit, set[Unit]] = {}
-        self._mentioners: dict[Unit, set[Unit]] = {}
-        self._dirty: dict[Kind, set[Unit]] = {kind: set() for kind in ORDER}
+        self._known_readers: defaultdict[Hashable, set[Unit]] | None = None
+        self._mentioners: defaultdict[Unit, set[Unit]] = defaultdict(set)
+        self._dirty: dict[Kind, dict[Unit, None]] = {kind: {} for kind in ORDER}
         self._changed: set[Unit] = set()
         self._loose: set[Unit] = set()
 
@@ -112,6 +112,15 @@ class Units:
         """The units that ask for this one."""
         return self._mentioners.get(unit, ())
 
+    @property
+    def _readers(self) -> defaultdict[Hashable, set[Unit]]:
+        """Which units read a key, worked out when that is asked for: the only run of a command never asks."""
+        if self._known_readers is None:
+            self._known_readers = defaultdict(set)
+            for unit, memo in self._memo.items():
+                self._link(self._known_readers, unit, (), memo.reads)
+        return self._known_readers
+
     def update(
         self, objects: Objects, touched: frozenset[Key] | None, *, come: Iterable[Unit], gone: Iterable[Unit]
     ) -> frozenset[Unit]:
@@ -127,7 +136,7 @@ class Units:
             self._mark(() if unit in self._memo else (unit,))
         for kind in ORDER:
             while self._dirty[kind]:
-                unit = self._dirty[kind].pop()
+                unit, _ = self._dirty[kind].popitem()
                 if self._is_wanted(unit):
                     self._run(unit)
         self._sweep()
@@ -135,10 +144,10 @@ class Units:
 
     def _mark(self, units: Iterable[Unit]) -> None:
         for unit in units:
-            self._dirty[unit.kind].add(unit)
+            self._dirty[unit.kind][unit] = None
 
     def _is_wanted(self, unit: Unit) -> bool:
-        return unit in self._roots or unit in self._readers or unit in self._mentioners
+        return unit in self._roots or unit in self._mentioners or unit in self._readers
 
     def _result_of(self, unit: Unit) -> Result[Any]:
         """What a unit gives; one that is read for the first time is run on the spot."""
@@ -174,15 +183,15 @@ class Units:
             )
 
     def _depend(self, unit: Unit, memo: _Memo, read: UnitReader) -> None:
-        reads = {*read.reads, *read.units}
-        self._link(self._readers, unit, memo.reads, reads)
+        if self._known_readers is not None:
+            self._link(self._known_readers, unit, memo.reads, read.reads)
         self._link(self._mentioners, unit, memo.mentions, read.mentions)
         self._mark(mentioned for mentioned in read.mentions if mentioned not in self._memo)
-        memo.reads, memo.mentions = tuple(reads), tuple(read.mentions)
+        memo.reads, memo.mentions = tuple(read.reads), tuple(read.mentions)
 
-    def _link(self, edges: dict[Any, set[Unit]], unit: Unit, old: Collection[Any], new: Collection[Any]) -> None:
+    def _link(self, edges: defaultdict[Any, set[Unit]], unit: Unit, old: Collection[Any], new: Collection[Any]) -> None:
         for key in new:
-            edges.setdefault(key, set()).add(unit)
+            edges[key].add(unit)
         for key in old:
             if key not in new:
                 edges[key].discard(unit)
