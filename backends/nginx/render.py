@@ -148,14 +148,17 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
 
 
 def variants_of(config: Config) -> set[tuple[str, str]]:
-    """The upstreams that a policy balances in another way."""
-    return {
+    """The upstreams that a policy balances or speaks to in another way."""
+    found = {
         (kind, name)
         for host in config.hosts.values()
         for route in host.routes
         if route.policy is not NO_POLICY and (kind := variant(route.policy))
         for name in upstreams_of_route(route)
     }
+    # Where an endpoint is named directly, it is one of the group without that.
+    found |= {(kind.removeprefix(PERSISTENT), name) for kind, name in found if kind.startswith(f"{PERSISTENT}/")}
+    return found
 
 
 def policies_of(host: Host) -> list[Policy]:
@@ -204,8 +207,9 @@ def concatenated(parts: Iterable[Rendered]) -> tuple[bytes, Lines]:
 def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) -> Rendered:
     """The group of an upstream; one without endpoints has none, and neither has a name that nginx resolves."""
     size, can_resolve, idle, kind = context
-    is_own = kind and kind != PERSISTENT
-    name = syntax.name(object_name(upstream.id, kind) if is_own else object_name(upstream.id))
+    balance, _, speech = kind.partition("/")
+    fields = tuple(field for field in (balance.removeprefix(PERSISTENT), speech) if field)
+    name = syntax.name(object_name(upstream.id, *fields))
     try:
         if upstream.dns:
             target = Target(syntax.dns_target(upstream.dns), is_dns=True) if can_resolve else Target()
@@ -215,9 +219,11 @@ def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) 
         raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
     if not peers:
         return Rendered(upstream, context, name)
-    if kind == PERSISTENT:  # the same group, whose servers are named one by one
+    if balance == PERSISTENT:  # the same group, whose servers are named one by one
         return Rendered(upstream, context, name, target=Target(name, servers=tuple(server for server, _ in peers)))
-    text = macro("upstreams.conf", "upstream")(name, size, kind or upstream.balance, peers, idle).encode()
+    if speech.startswith("as_client"):  # what is idle there may be plain or not
+        idle = ()
+    text = macro("upstreams.conf", "upstream")(name, size, balance or upstream.balance, peers, idle).encode()
     return Rendered(upstream, context, name, text, ((0, upstream.source),), Target(name))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -222,10 +223,26 @@ def groups_of(route: Route, targets: Mapping[str, Target]) -> tuple[tuple[Word, 
 
 
 def variant(wanted: Policy) -> str:
-    """How the policy of a route balances, where that is not the upstream's own way."""
+    """How the policy of a route balances, and speaks to endpoints, where that is not the upstream's own way.
+
+    Shape: `BALANCE`, `/SPEECH` or both.  nginx gives any idle connection of a group to any request for it, also one of
+    which nobody checked the certificate; so what is spoken in different ways has groups of its own.
+    """
+    speech = _speech(wanted)
+    return f"{_balance(wanted)}/{speech}" if speech else _balance(wanted)
+
+
+def _balance(wanted: Policy) -> str:
     if wanted.affinity:
         return PERSISTENT if wanted.affinity.persistent else "hash"
     return "hash" if wanted.hash_by is not None else wanted.balance or ""
+
+
+def _speech(wanted: Policy) -> str:
+    if wanted.protocol is None:
+        return ""
+    tls = wanted.upstream_tls if wanted.protocol in {"https", "grpcs", "as_client"} else None
+    return f"{wanted.protocol}-{digest_of(msgspec.msgpack.encode(tls))}" if tls else wanted.protocol
 
 
 def variant_name(kind: str, upstream: str) -> str:

@@ -29,6 +29,7 @@ from gen.translate import canaries, names
 from gen.translate.claims import claims_by, primary
 from gen.translate.hosttls import certificate_for
 from gen.translate.ingress import Claim, PathClaim, parent
+from gen.translate.places import on_https_only
 from gen.translate.regexes import as_regex
 from gen.translate.settings import Settings
 from gen.translate.units import Result, UnitReader
@@ -89,6 +90,8 @@ class _Building:
         if policy.client_certificate and not policy.client_certificate.ca:
             routes = tuple(Route(route.match, _FORBIDDEN, route.source) for route in routes)
             policy = NO_HOST_POLICY
+        elif policy.client_certificate and policy.client_certificate.verify == "on":
+            routes = self._on_https_only(routes)
         self._mention(routes)
         aliases, patterns, issues = names.aliases(self._read, self._rules, self._name, owners)
         self._issues.extend(issues)
@@ -192,6 +195,16 @@ class _Building:
         if key not in self._with_https:
             self._with_https[key] = msgspec.structs.replace(policy, https_redirect=https)
         return self._with_https[key]
+
+    def _on_https_only(self, routes: Iterable[Route]) -> tuple[Route, ...]:
+        """Routes to upstreams that nobody reaches without a certificate by way of plain HTTP."""
+        ground = self._read.unit("ground", "").value.ground
+        return tuple(
+            msgspec.structs.replace(route, policy=on_https_only(route.policy, ground, route.match.path))
+            if isinstance(route.action, Forward)
+            else route
+            for route in routes
+        )
 
     def _duplicate(self, path: PathClaim, first: Source) -> None:
         what = f"the {path.kind} path {path.path} of {self._shown}"

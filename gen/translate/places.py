@@ -57,6 +57,14 @@ def https_at(effects: Effects, ground: Ground, path: str) -> HttpsRedirect | Non
     return effects.https
 
 
+def on_https_only(policy: Policy, ground: Ground, path: str) -> Policy:
+    """The policy of a path that counts on client certificates, which nobody can show on plain HTTP."""
+    if policy.https_redirect or _is_below(path, ground, "no-tls-redirect-locations"):
+        return policy
+    redirect = HttpsRedirect(status=ground.settings["http-redirect-code"], keep_slash=True)
+    return msgspec.structs.replace(policy, https_redirect=redirect)
+
+
 def _is_below(path: str, ground: Ground, key: str) -> bool:
     prefixes: Iterable[str] = ground.settings[key]
     return any(path.startswith(prefix) for prefix in prefixes)

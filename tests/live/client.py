@@ -28,6 +28,8 @@ class Request(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     sni: str | None = None
+    shows: str = ""
+    """A file with the certificate and the key that the client shows."""
 
     @property
     def server_name(self) -> str:
@@ -85,21 +87,25 @@ class ClosedEarlyError(ConnectionError):
 class Connection:
     """A connection to a proxy, for one request after the other."""
 
-    def __init__(self, address: str, port: int, *, server_name: str | None = None, alpn: str = "http/1.1") -> None:
+    def __init__(
+        self, address: str, port: int, *, server_name: str | None = None, alpn: str = "http/1.1", shows: str = ""
+    ) -> None:
         self.certificate = b""
         self.protocol = alpn
         self.exchanges = 0
         self._socket = socket.create_connection((address, port), TIMEOUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if server_name is not None:
-            self._socket = self._start_tls(self._socket, server_name, alpn)
+            self._socket = self._start_tls(self._socket, server_name, alpn, shows)
         self._buffer = b""
 
-    def _start_tls(self, plain: socket.socket, server_name: str, alpn: str) -> socket.socket:
+    def _start_tls(self, plain: socket.socket, server_name: str, alpn: str, shows: str) -> socket.socket:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols([alpn])
+        if shows:
+            context.load_cert_chain(shows)
         try:
             secure = context.wrap_socket(plain, server_hostname=server_name or None)
         except OSError:

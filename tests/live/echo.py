@@ -15,6 +15,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import ssl
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -49,11 +50,16 @@ class Seen(Struct, frozen=True):
 
 
 class Endpoint:
-    """One listening address; `connections` are those that are open now."""
+    """One listening address; `connections` are those that are open now.
 
-    def __init__(self, service: str, instance: str) -> None:
+    Shape: `status` and `delay` hold for requests that do not ask for others.
+    """
+
+    def __init__(self, service: str, instance: str, status: int = 200, delay: float = 0) -> None:
         self.service = service
         self.instance = instance
+        self.status = status
+        self.delay = delay
         self.connections: set[asyncio.StreamWriter] = set()
         self.requests = 0
 
@@ -78,8 +84,8 @@ class Endpoint:
                 writer.write(block)
                 await writer.drain()
             return False
-        await asyncio.sleep(float(seen.value("x-echo-delay") or 0))
-        writer.write(plain_answer(seen))
+        await asyncio.sleep(float(seen.value("x-echo-delay") or self.delay))
+        writer.write(plain_answer(seen, self.status))
         await writer.drain()
         return (seen.value("connection") or "").lower() != "close"
 
@@ -117,11 +123,11 @@ def upgrade_answer(seen: Seen) -> bytes:
     return "\r\n".join((*lines, f"Sec-WebSocket-Accept: {accept}", "", "")).encode()
 
 
-def plain_answer(seen: Seen) -> bytes:
+def plain_answer(seen: Seen, status: int) -> bytes:
     """A response that says what was seen."""
     body = msgspec.json.encode(seen)
     lines = [
-        f"HTTP/1.1 {seen.value('x-echo-status') or 200} Echo",
+        f"HTTP/1.1 {seen.value('x-echo-status') or status} Echo",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"Date: {formatdate(usegmt=True)}",
@@ -147,10 +153,20 @@ class EchoNet:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def listen(self, address: str, port: int, service: str, instance: str = "") -> Endpoint:
+    def listen(
+        self,
+        address: str,
+        port: int,
+        service: str,
+        instance: str = "",
+        *,
+        status: int = 200,
+        delay: float = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> Endpoint:
         """Start an echo server there; `instance` is the name by which it speaks of itself."""
-        endpoint = Endpoint(service, instance or address)
-        self._servers.append(self._call(asyncio.start_server(endpoint.serve, address, port, backlog=1024)))
+        endpoint = Endpoint(service, instance or address, status, delay)
+        self._servers.append(self._call(asyncio.start_server(endpoint.serve, address, port, backlog=1024, ssl=tls)))
         self.endpoints[address, port] = endpoint
         return endpoint
 

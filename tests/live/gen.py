@@ -160,17 +160,17 @@ class GenRun:
 
     # ------------------------------------------------------------------ traffic
 
-    def connect(self, scheme: str = "http", server_name: str = "") -> Connection:
+    def connect(self, scheme: str = "http", server_name: str = "", shows: str = "") -> Connection:
         """A new connection to the proxy."""
         if scheme == "http":
             return Connection(self.address, HTTP_PORT)
-        return Connection(self.address, HTTPS_PORT, server_name=server_name)
+        return Connection(self.address, HTTPS_PORT, server_name=server_name, shows=shows)
 
     def send(self, request: Request, *, http2: bool = False) -> Reply:
         """Send one request on a connection of its own."""
         if http2:
             return send_http2(self.address, HTTPS_PORT if request.scheme == "https" else HTTP_PORT, request)
-        with self.connect(request.scheme, request.server_name) as connection:
+        with self.connect(request.scheme, request.server_name, request.shows) as connection:
             return connection.exchange(request)
 
     def get(self, url: str, **headers: str) -> Reply:

@@ -266,6 +266,21 @@ def test_client_certificates_are_for_all_paths() -> None:
 
 
 @BOTH
+def test_nobody_gets_past_a_needed_certificate_by_plain_http(settings: object) -> None:
+    found = world(
+        annotated("a", "a.example", {"/x": "s"}, {"auth-tls-secret": "t1/ca", "ssl-redirect": "false"}),
+        annotated("b", "a.example", {"/y": "t", "/.well-known/acme-challenge/x": "t"}, {}),
+        annotated("c", "c.example", {"/": "t"}, {"auth-tls-secret": "t1/ca", "auth-tls-verify-client": "optional"}),
+        secret("ca", "t1", {"ca.crt": authority().cert_pem.bytes()}),
+        settings=settings,  # type: ignore[arg-type]
+    )
+    for path in ("/x", "/y"):
+        assert route(found, path).policy.https_redirect == HttpsRedirect(308, keep_slash=True)
+    assert route(found, "/.well-known/acme-challenge/x").policy.https_redirect is None
+    assert route(found, "/", "c.example").policy.https_redirect is None
+
+
+@BOTH
 def test_a_closed_ingress_keeps_the_protection_of_its_host(settings: object) -> None:
     found = world(
         annotated("a", "a.example", {"/x": "s"}, {"auth-tls-secret": "t1/ca", "auth-type": "basic"}),
