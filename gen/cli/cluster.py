@@ -41,6 +41,7 @@ def scope_of(flags: Flags, settings: Settings) -> Scope:
         also=tuple(named(flags, settings)),
         fetched=frozenset(certificate(settings)) if flags.secrets == "get" else frozenset(),
         by_reference=frozenset({"ConfigMap", "Secret"} if flags.secrets == "get" else {"ConfigMap"}),
+        own_namespace=settings.own_namespace,
     )
 
 

@@ -30,10 +30,10 @@ def rbac(flags: Flags) -> int:
     if bool(flags.filename) != flags.named_for:
         raise UsageError("-f and --for go together: --for -f DIR names what those manifests refer to")
     in_cluster = msgspec.structs.replace(flags, filename=(), **({"secrets": "get"} if flags.named_for else {}))
-    settings = settings_of(in_cluster, options_of(in_cluster))
+    account = qualified("--service-account", flags.service_account).partition("/")
+    settings = settings_of(in_cluster, options_of(in_cluster), own_namespace=account[0])
     referred = referred_in(flags, settings) if flags.named_for else None
     needed = least(permissions(scope_of(in_cluster, settings), referred))
-    account = qualified("--service-account", flags.service_account).partition("/")
     documents = roles(needed, name=flags.name, account=(account[0], account[2]))
     click.echo(safe_dump_all(documents, sort_keys=False, default_flow_style=None), nl=False)
     return 0

@@ -29,7 +29,7 @@ NAMED = ("--configmap=shop/settings", "--default-backend-service=shop/web", "--d
 
 def printed(*flags: str | Path) -> list[Json]:
     """The objects that `gen rbac` prints."""
-    done = gen("rbac", *flags)
+    done = gen("rbac", "--service-account=shop/gen", *flags)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
 
@@ -38,7 +38,7 @@ def source(url: str, *arguments: str) -> ClusterSource:
     """The source of a `gen run` with these flags."""
     given = {name: value for name, value in COMMAND.make_context("rbac", list(arguments)).params.items() if value}
     flags = Flags(**given)
-    settings = settings_of(flags, options_of(flags))
+    settings = settings_of(flags, options_of(flags), own_namespace="shop")
     scope = scope_of(flags, settings)
     return ClusterSource(connection_to(url), scope, references=references(settings), timing=QUICK)
 
@@ -54,8 +54,12 @@ def _things(client: Client) -> Iterator[None]:
         }}  # fmt: skip
         client.create(item)
     client.create(objects.config_map("settings", **{"add-headers": "shop/more"}))
+    ours = objects.ingress_class("gen")
+    ours["spec"]["parameters"] = {"kind": "ConfigMap", "scope": "Namespace", "namespace": "shop", "name": "parameters"}
+    client.create(ours)
     yield
     client.delete(far)
+    client.delete(ours)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +92,17 @@ async def test_every_request_is_allowed_and_every_permission_is_used(flags: tupl
 async def test_named_for_manifests_it_allows_what_those_refer_to(
     proxy: FaultProxy, client: Client, tmp_path: Path
 ) -> None:
+    networking = "/apis/networking.k8s.io/v1"
     listed = [
-        ("Ingress", client.call("GET", "/apis/networking.k8s.io/v1/ingresses")["items"]),
+        ("Ingress", client.call("GET", f"{networking}/ingresses")["items"]),
+        ("IngressClass", client.call("GET", f"{networking}/ingressclasses")["items"]),
         ("ConfigMap", client.call("GET", "/api/v1/configmaps")["items"]),
     ]
-    api = {"Ingress": "networking.k8s.io/v1", "ConfigMap": "v1"}
-    manifests = [{**item, "apiVersion": api[kind], "kind": kind} for kind, items in listed for item in items]
+    manifests = [
+        {**item, "apiVersion": "v1" if kind == "ConfigMap" else "networking.k8s.io/v1", "kind": kind}
+        for kind, items in listed
+        for item in items
+    ]
     file = tmp_path / "all.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
     given = grants(printed("--for", "-f", file, *NAMED))
@@ -101,7 +110,7 @@ async def test_named_for_manifests_it_allows_what_those_refer_to(
     assert named == {
         *(("secrets", "shop", name) for name in ("cert", "other", "users", "spare")),
         ("secrets", "default", "third"),
-        *(("configmaps", "shop", name) for name in ("headers", "more")),
+        *(("configmaps", "shop", name) for name in ("headers", "more", "parameters")),
         ("configmaps", "default", "headers"),
     }
     refused = proxy.fault(faults.refuse(403, "Forbidden"), when=lambda request: forbidden(request, given))
@@ -109,7 +118,8 @@ async def test_named_for_manifests_it_allows_what_those_refer_to(
         await seen.first()
         await until(lambda: not unused(given, proxy.requests))
     assert refused.taken == 0
-    narrow = grants(printed("--for", "-f", file, "--watch-namespace=default"))
+    flags = ("--watch-namespace=default", "--service-account=default/gen")
+    narrow = grants(printed("--for", "-f", file, *flags))
     assert {grant.namespace for grant in narrow if grant.name} == {"default"}
 
 
@@ -118,7 +128,7 @@ async def test_what_is_referred_to_beyond_the_namespaces_is_not_asked_for(proxy:
         await seen.first()
     paths = {request.path for request in proxy.requests}
     assert "/api/v1/namespaces/default/secrets/third" in paths
-    assert not any("/shop/" in path for path in paths)
+    assert {path for path in paths if "/shop/" in path} == {"/api/v1/namespaces/shop/configmaps/parameters"}
 
 
 def test_the_judge_can_refuse() -> None:
@@ -150,8 +160,11 @@ def test_roles_are_bound_to_the_account_that_is_named() -> None:
     assert [(item["kind"], item["metadata"]) for item in found] == [
         ("ClusterRole", {"name": "edge"}),
         ("ClusterRoleBinding", {"name": "edge"}),
-        ("Role", {"name": "edge", "namespace": "shop"}),
-        ("RoleBinding", {"name": "edge", "namespace": "shop"}),
+        *(
+            (kind, {"name": "edge", "namespace": name})
+            for name in ("infra", "shop")
+            for kind in ("Role", "RoleBinding")
+        ),
     ]
     bindings = [item for item in found if "roleRef" in item]
     account = [{"kind": "ServiceAccount", "namespace": "infra", "name": "proxy"}]

@@ -87,6 +87,7 @@ class Scope(Struct, frozen=True, kw_only=True):
     also: tuple[Selection, ...] = ()
     fetched: frozenset[Ref] = frozenset()
     by_reference: frozenset[str] = frozenset()
+    own_namespace: str = ""
 
     def selections(self) -> tuple[Selection, ...]:
         """The least that has to be watched."""
@@ -99,12 +100,16 @@ class Scope(Struct, frozen=True, kw_only=True):
     def reach(self, kind: str) -> frozenset[str]:
         """The namespaces in which objects are read when others refer to them, "" for all; none for other kinds.
 
-        Objects that are watched `also` may refer to others of their kind beside them.
+        Objects that are watched `also` may refer to others of their kind beside them, classes to ConfigMaps beside gen.
         """
         if kind not in self.by_reference:
             return frozenset()
-        beside = frozenset(selection.namespace for selection in self.also if selection.kind == kind)
-        return beside.union(self.namespaces) if self.namespaces else frozenset([""])
+        if not self.namespaces:
+            return frozenset([""])
+        beside = {selection.namespace for selection in self.also if selection.kind == kind}
+        if kind == "ConfigMap" and "IngressClass" in self.kinds and self.own_namespace:
+            beside.add(self.own_namespace)
+        return frozenset(beside).union(self.namespaces)
 
     def reaches(self, ref: Ref) -> bool:
         """Whether an object is read when another one refers to it."""
