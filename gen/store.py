@@ -6,7 +6,9 @@ key it was asked for, misses too; whoever keeps that list knows what to compute 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from functools import cache
 from typing import Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -34,50 +36,43 @@ class Lookup(Struct, frozen=True, order=True, cache_hash=True, gc=False):
 Key = Ref | Lookup
 
 
-def _hosts(item: Object) -> Collection[str]:
-    """The hosts that an Ingress speaks of, as they stand in the manifest but in lower case; "" is the catch-all."""
-    if not isinstance(item, Ingress):
-        return ()
-    rules = item.spec.rules
-    return {(rule.host or "").lower() for rule in rules} if rules else ("",)
+def _lookups(item: Object | None) -> Collection[Lookup]:
+    """The questions to which an object is an answer."""
+    if item is None:
+        return frozenset()
+    of_kind = _of_kind(type(item).__name__)
+    if isinstance(item, Ingress):
+        return {*of_kind, *_of_ingress(item)}
+    if isinstance(item, EndpointSlice):
+        return {*of_kind, *_of_slice(item)}
+    return of_kind
 
 
-def _annotated(item: Ingress, name: str) -> Iterable[str]:
-    """The values of an annotation of that name, whatever its prefix."""
-    annotations = item.metadata.annotations
-    return (text for key, text in annotations.items() if key.endswith(name)) if annotations else ()
+@cache
+def _of_kind(kind: str) -> frozenset[Lookup]:
+    return frozenset((Lookup("kind", kind),))
 
 
-def _www(item: Object) -> Collection[str]:
-    """The hosts that an Ingress may want to redirect to its own."""
-    if not isinstance(item, Ingress) or not any(_annotated(item, "/from-to-www-redirect")):
-        return ()
-    hosts = (host for host in _hosts(item) if host and not host.startswith("*."))
-    return {host.removeprefix("www.") if host.startswith("www.") else f"www.{host}" for host in hosts}
+def _of_ingress(item: Ingress) -> Iterator[Lookup]:
+    """By the hosts of which it speaks, as they stand in the manifest but in lower case; "" is the catch-all."""
+    hosts = {(rule.host or "").lower() for rule in item.spec.rules} if item.spec.rules else {""}
+    for host in hosts:
+        yield Lookup("ingresses by host", host)
+    for key, text in item.metadata.annotations.items() if item.metadata.annotations else ():
+        if key.endswith("/server-alias"):
+            for name in text.split(","):
+                yield Lookup("ingresses by alias", name.strip().lower())
+        elif key.endswith("/from-to-www-redirect") and text:
+            for host in hosts:
+                if host and not host.startswith("*."):
+                    yield Lookup("ingresses by www", host[4:] if host.startswith("www.") else f"www.{host}")
 
 
-def _aliases(item: Object) -> Collection[str]:
-    """More names that an Ingress gives to its hosts."""
-    if not isinstance(item, Ingress):
-        return ()
-    return {name.strip().lower() for text in _annotated(item, "/server-alias") for name in text.split(",")}
-
-
-def _service(item: Object) -> Collection[str]:
-    """The Service that an EndpointSlice belongs to, as `namespace/name`."""
-    if not isinstance(item, EndpointSlice):
-        return ()
+def _of_slice(item: EndpointSlice) -> Iterator[Lookup]:
+    """By the Service to which it belongs, as `namespace/name`."""
     owner = (item.metadata.labels or {}).get("kubernetes.io/service-name")
-    return (f"{item.metadata.namespace or 'default'}/{owner}",) if owner else ()
-
-
-_INDEXES: Mapping[IndexName, Callable[[Object], Collection[str]]] = {
-    "kind": lambda item: (type(item).__name__,),
-    "ingresses by host": _hosts,
-    "ingresses by www": _www,
-    "ingresses by alias": _aliases,
-    "slices by service": _service,
-}
+    if owner:
+        yield Lookup("slices by service", f"{item.metadata.namespace or 'default'}/{owner}")
 
 
 class Objects(Protocol):
@@ -101,7 +96,7 @@ class Store:
 
     def __init__(self) -> None:
         self._objects: dict[Ref, Object] = {}
-        self._indexes: dict[IndexName, dict[str, set[Ref]]] = {name: {} for name in _INDEXES}
+        self._found: defaultdict[Lookup, set[Ref]] = defaultdict(set)
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -122,22 +117,19 @@ class Store:
         return frozenset(touched)
 
     def _reindex(self, ref: Ref, before: Object | None, after: Object | None, touched: set[Key]) -> None:
-        for name, keys_of in _INDEXES.items():
-            old = keys_of(before) if before is not None else ()
-            new = keys_of(after) if after is not None else ()
-            if old == new:
-                continue
-            index = self._indexes[name]
-            for key in old:
-                if key not in new:
-                    index[key].discard(ref)
-                    if not index[key]:
-                        del index[key]
-                    touched.add(Lookup(name, key))
-            for key in new:
-                if key not in old:
-                    index.setdefault(key, set()).add(ref)
-                    touched.add(Lookup(name, key))
+        old, new = _lookups(before), _lookups(after)
+        if old == new:
+            return
+        for lookup in old:
+            if lookup not in new:
+                self._found[lookup].discard(ref)
+                if not self._found[lookup]:
+                    del self._found[lookup]
+                touched.add(lookup)
+        for lookup in new:
+            if lookup not in old:
+                self._found[lookup].add(ref)
+                touched.add(lookup)
 
     def get(self, ref: Ref) -> Object | None:
         """The object of that name, None where there is none."""
@@ -145,16 +137,16 @@ class Store:
 
     def find(self, lookup: Lookup) -> tuple[Ref, ...]:
         """The objects that an index holds under a key, sorted."""
-        found = self._indexes[lookup.index].get(lookup.key)
+        found = self._found.get(lookup)
         return tuple(sorted(found)) if found else ()
 
     def has(self, lookup: Lookup) -> bool:
         """Whether an index holds anything under a key."""
-        return lookup.key in self._indexes[lookup.index]
+        return lookup in self._found
 
     def keys(self, index: IndexName) -> Iterable[str]:
         """The keys under which an index holds anything."""
-        return self._indexes[index].keys()
+        return [lookup.key for lookup in self._found if lookup.index == index]
 
 
 class Reader:
