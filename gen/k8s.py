@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import msgspec
@@ -323,12 +323,18 @@ def is_name(text: str) -> bool:
     return len(text) <= DNS_NAME_LENGTH and DNS_NAME.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=1024)
+def is_label(text: str) -> bool:
+    """Whether a text can be the name of a namespace, which many objects share."""
+    return DNS_LABEL.fullmatch(text) is not None
+
+
 def checked(item: Object) -> Object:
     """The object, if its names are names, without kubectl's copy of it in an annotation."""
     meta = item.metadata
-    if not (DNS_LABEL.fullmatch(meta.name) if isinstance(item, NAMED_BY_LABEL) else is_name(meta.name)):
+    if not DNS_LABEL.fullmatch(meta.name) and (isinstance(item, NAMED_BY_LABEL) or not is_name(meta.name)):
         raise name_fault("metadata.name", meta.name)
-    if meta.namespace and not DNS_LABEL.fullmatch(meta.namespace):
+    if meta.namespace and not is_label(meta.namespace):
         raise name_fault("metadata.namespace", meta.namespace)
     if meta.annotations and LAST_APPLIED in meta.annotations:
         cast("dict[str, str]", meta.annotations).pop(LAST_APPLIED)

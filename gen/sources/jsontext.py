@@ -106,14 +106,13 @@ def too_deep() -> BadText:
 
 def items_of(parent: Item, raws: list[Raw], *steps: str) -> Iterator[Item]:
     """The items of a list or an array, with the lines on which they start."""
-    (line, path), place = parent.where, 0
+    (line, path), start, end = parent.where, 0, 0
     for number, raw in enumerate(raws):
         text = bytes(raw)
-        start = parent.text.find(text, place)
-        line += parent.text.count(b"\n", place, start)
+        before, start = start, parent.text.find(text, end)
+        line += parent.text.count(b"\n", before, start)
         yield Item(text, Where(line, (*path, *steps, number)))
-        place = start + len(text)
-        line += text.count(b"\n")
+        end = start + len(text)
 
 
 def head_of(text: bytes) -> Head:
@@ -128,11 +127,11 @@ def item_entries(item: Item, namespace: str, list_kind: str = "", list_version: 
     """The entries of one value; the API's own lists name kind and version of their items only once."""
     head = head_of(item.text)
     kind, version = head.kind or list_kind, head.api_version or list_version
-    if is_list(kind) and not isinstance(head.items, UnsetType):
+    if API_VERSIONS.get(kind) == version:
+        yield object_entry(item, kind, namespace)
+    elif is_list(kind) and not isinstance(head.items, UnsetType):
         for inner in items_of(item, head.items or [], "items"):
             yield from item_entries(inner, namespace, item_kind(kind), version)
-    elif API_VERSIONS.get(kind) == version:
-        yield object_entry(item, kind, namespace)
     elif not kind or not version or meant_for_us(kind, version):
         try:
             found = entries_of(msgspec.json.decode(item.text), item.where, namespace)
