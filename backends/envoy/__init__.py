@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gen.backend import Bundle, Placement, Plan, nothing_lacks
+from backends.envoy.lacks import lacks
+from gen.backend import Bundle, Placement, Plan
 
 if TYPE_CHECKING:
     from backends.envoy.control import Control
@@ -17,8 +18,17 @@ class Envoy:
     """Envoys from 1.36 on; see gen.backend.Backend for what each method gives and raises."""
 
     name = "envoy"
-    features = frozenset({"upstream_host", "regex", "weights", "dns", "options.hidden_headers"})
-    lacks = staticmethod(nothing_lacks)
+    features = frozenset(
+        (
+            *("regex", "weights", "dns"),
+            *("https_redirect", "cors", "rewrite", "forwarded_prefix", "upstream_host"),
+            *("request_headers", "response_headers", "cookie_rewrites", "redirect_rewrites"),
+            *("mirror", "canary", "affinity", "hash_by", "hash_subset", "balance"),
+            *("protocol", "upstream_tls", "timeouts", "retries", "connection_header", "access_log"),
+            "options.hidden_headers",
+        )
+    )
+    lacks = staticmethod(lacks)
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from backends.envoy import syntax
+from backends.envoy.filters import EXTENSION, HASH
+from backends.envoy.protocols import protocol
 from backends.envoy.syntax import Json
 from backends.envoy.text import Line, line
+from backends.envoy.ways import KEY, Way
 from gen.errors import BadValue, Rejected
-from gen.ir import Endpoint, Options, Upstream
+from gen.ir import Certificate, Endpoint, Options, Upstream
 
 UNLIMITED = 2**32 - 1
 LIMITS: Json = {
@@ -17,17 +20,19 @@ LIMITS: Json = {
 """By default Envoy answers 503 beyond 1024 requests at a time, and never has more than three retries under way."""
 
 BALANCE = {"round_robin": "ROUND_ROBIN", "least_connections": "LEAST_REQUEST", "random": "RANDOM"}
-EXTENSION = "type.googleapis.com/envoy.extensions."
 
 
-def cluster(upstream: Upstream, options: Options) -> Line:
-    """One cluster.  Raises Rejected, with the object to blame, for what Envoy has no words for."""
+def cluster(name: str, upstream: Upstream, way: Way, certificate: Certificate | None, options: Options) -> Line:
+    """One cluster: an upstream reached in a way.  Raises Rejected, with the object to blame."""
     try:
-        head = {"name": syntax.plain(upstream.id), "connect_timeout": syntax.duration(options.connect_timeout)}
+        connect = options.connect_timeout if way.connect is None else way.connect
+        head = {"name": syntax.plain(name), "connect_timeout": syntax.duration(connect)}
         targets = endpoints(upstream)
-        members = {"cluster_name": upstream.id, **({"endpoints": [{"lb_endpoints": targets}]} if targets else {})}
-        settings = {**discovery(upstream, options), **balance(upstream), "circuit_breakers": LIMITS}
-        return line({**head, **settings, "load_assignment": members}, upstream.source)
+        members = {"cluster_name": name, **({"endpoints": [{"lb_endpoints": targets}]} if targets else {})}
+        settings = {**discovery(upstream, options), **balance(upstream, way), "circuit_breakers": LIMITS}
+        return line(
+            {**head, **settings, **protocol(way, upstream, certificate), "load_assignment": members}, upstream.source
+        )
     except BadValue as error:
         raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
 
@@ -46,15 +51,23 @@ def endpoint(endpoint: Endpoint) -> Json:
     return {"endpoint": {"address": syntax.address(endpoint.address, endpoint.port)}, **weight}
 
 
-def balance(upstream: Upstream) -> Json:
+def balance(upstream: Upstream, way: Way) -> Json:
     """How requests are spread."""
-    if upstream.balance != "source_hash":
-        return {"lb_policy": BALANCE[upstream.balance]}
-    maglev = {
-        "@type": f"{EXTENSION}load_balancing_policies.maglev.v3.Maglev",
-        "consistent_hashing_lb_config": {"hash_policy": [{"connection_properties": {"source_ip": True}}]},
+    chosen = way.balance or upstream.balance
+    if chosen == KEY:
+        return hashed("ring_hash", "RingHash", {"filter_state": {"key": HASH}})
+    if chosen == "source_hash":
+        return hashed("maglev", "Maglev", {"connection_properties": {"source_ip": True}})
+    return {"lb_policy": BALANCE[chosen]}
+
+
+def hashed(name: str, message: str, key: Json) -> Json:
+    """Consistent hashing of a key."""
+    config = {
+        "@type": f"{EXTENSION}load_balancing_policies.{name}.v3.{message}",
+        "consistent_hashing_lb_config": {"hash_policy": [key]},
     }
-    policy = {"typed_extension_config": {"name": "envoy.load_balancing_policies.maglev", "typed_config": maglev}}
+    policy = {"typed_extension_config": {"name": f"envoy.load_balancing_policies.{name}", "typed_config": config}}
     return {"load_balancing_policy": {"policies": [policy]}}
 
 

@@ -12,7 +12,7 @@ from backends.envoy.syntax import LUA, Json
 
 EXTENSION = "type.googleapis.com/envoy.extensions."
 HTTP = f"{EXTENSION}filters.http."
-CAPTURES = "gen.captures"
+CAPTURES, HASH, SESSION = "gen.captures", "gen.hash", "gen.session"
 
 
 def script(name: str) -> Json:
@@ -34,5 +34,8 @@ GROUPS: Json = {"name": CAPTURES, "typed_config": {"@type": f"{HTTP}header_to_me
 BEFORE_ACCESS: list[Json] = [CHOICE, script("answers"), GROUPS]
 """Which route, what is answered whoever asks, what the regex of the route found."""
 
-AFTER_ACCESS: list[Json] = [script("upstream")]
-"""What the request becomes for its upstream; the filters of bodies stand before these."""
+KEYS: Json = {"name": HASH, "typed_config": {"@type": f"{HTTP}set_filter_state.v3.Config"}}
+SESSIONS: Json = {"name": SESSION, "typed_config": {"@type": f"{HTTP}stateful_session.v3.StatefulSession"}}
+
+AFTER_ACCESS: list[Json] = [script("upstream"), KEYS, SESSIONS]
+"""What the request becomes for its upstream, and which endpoint gets it; the filters of bodies stand before these."""

@@ -10,16 +10,19 @@ The same files, read back (backends.envoy.snapshot), are what the xDS server off
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from backends.envoy import clusters, listeners, routes
+from backends.envoy import clusters, listeners, protocols, routes
 from backends.envoy.bootstrap import RUNTIME
 from backends.envoy.listeners import ROUTES_FILE
+from backends.envoy.protocols import certificate_paths
+from backends.envoy.routes import Reached
 from backends.envoy.script import SCRIPTS
 from backends.envoy.syntax import Json
 from backends.envoy.text import Line, Memo, joined, line, listed, opened, origins
-from gen.backend import Bundle, digest_of_files, object_name
-from gen.ir import Certificate, Config, Options
+from backends.envoy.ways import Way
+from gen.backend import Bundle, digest_of_files
+from gen.ir import Certificate, Config, Options, Upstream
 
 BOOTSTRAP_FILE = "envoy.json"
 
@@ -32,14 +35,11 @@ class Renderer:
 
     def render(self, config: Config) -> Bundle:
         """The bundle of a Config.  Raises Rejected, with the object to blame, for what Envoy has no words for."""
-        table = [*opened({}, "resources", [routes.table(config, self._memo)], None)]
-        resources = static_resources(config, self._memo)
+        lines, reached = routes.table(config, self._memo)
+        table = [*opened({}, "resources", [lines], None)]
+        resources = static_resources(config, reached, self._memo)
         self._memo.forget()
-        files = {
-            ROUTES_FILE: joined(table),
-            **SCRIPTS,
-            **certificate_files(listeners.certificates_in_use(config)),
-        }
+        files = {ROUTES_FILE: joined(table), **SCRIPTS, **tls_files(config, reached)}
         digest = digest_of_files({**files, BOOTSTRAP_FILE: joined([*head("", config.options), *resources])})
         bootstrap = [*head(digest, config.options), *resources]
         return Bundle(
@@ -61,13 +61,13 @@ def head(digest: str, options: Options) -> list[Line]:
     ]
 
 
-def static_resources(config: Config, memo: Memo) -> list[Line]:
+def static_resources(config: Config, reached: Mapping[str, Reached], memo: Memo) -> list[Line]:
     """Listeners, clusters and certificates."""
     sections = {
         "listeners": [listeners.http(config.options), listeners.https(config)],
         "clusters": [
-            [memo.recall(f"upstream {name}", clusters.cluster, upstream, config.options)]
-            for name, upstream in config.upstreams.items()
+            [memo.recall(f"cluster {name}", clusters.cluster, name, *cluster_parts(config, *each), config.options)]
+            for name, each in reached.items()
         ],
         "secrets": [[secret(certificate)] for certificate in listeners.certificates_in_use(config)],
     }
@@ -85,16 +85,15 @@ def secret(certificate: Certificate) -> Line:
     return line({"name": certificate.id, "tls_certificate": pair}, certificate.source)
 
 
-def certificate_files(certificates: Iterable[Certificate]) -> dict[str, bytes]:
-    """The files of some certificates."""
-    files: dict[str, bytes] = {}
-    for certificate in certificates:
-        chain, key = certificate_paths(certificate)
-        files |= {chain: certificate.chain, key: certificate.key}
-    return files
+def cluster_parts(config: Config, upstream: str, way: Way) -> tuple[Upstream, Way, Certificate | None]:
+    """What a cluster is made of."""
+    certificate = config.certificates[way.tls.certificate] if way.tls and way.tls.certificate else None
+    return config.upstreams[upstream], way, certificate
 
 
-def certificate_paths(certificate: Certificate) -> tuple[str, str]:
-    """The relative paths of the chain and of the key."""
-    name = object_name(certificate.id)
-    return f"certificates/{name}.crt", f"certificates/{name}.key"
+def tls_files(config: Config, reached: Mapping[str, Reached]) -> dict[str, bytes]:
+    """The files of certificates, and of those whom we trust."""
+    wanted = [way.tls for _, way in reached.values() if way.tls]
+    shown = [config.certificates[each.certificate] for each in wanted if each.certificate]
+    authorities = [each.ca for each in wanted if each.verify]
+    return protocols.files([*listeners.certificates_in_use(config), *shown], authorities)

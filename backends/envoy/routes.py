@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from backends.envoy import answers, onwards, syntax
+from backends.envoy import answers, onwards, patience, syntax
+from backends.envoy.choices import Choice, choices
+from backends.envoy.patience import retries
 from backends.envoy.syntax import Format, Json
 from backends.envoy.text import Line, Memo, line, opened
+from backends.envoy.ways import Clusters, Way, way_of
 from gen.errors import BadValue, Rejected
-from gen.ir import CATCH_ALL, Config, Forward, Host, Options, Redirect, Route
-from gen.policy import Text, literal
+from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, Options, Policy, Redirect, Route, Upstream
+from gen.policy import upstreams_of
 
 NAME = "gen"
 BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
-SENT_HOST = syntax.set_header("x-forwarded-host", Format("%DYNAMIC_METADATA(gen:host)%"))  # upstream.lua replaced it
 CLIENT, SCHEME = Format("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), Format("%REQ(X-FORWARDED-PROTO)%")
+
+Reached = tuple[str, Way]
+VirtualHost = tuple[list[Line], dict[str, Reached]]
 
 TABLE: Json = {
     "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
@@ -36,18 +41,36 @@ TABLE: Json = {
 """The one RouteConfiguration, apart from its virtual hosts.  Values are taken from the request as it came."""
 
 
-def table(config: Config, memo: Memo) -> list[Line]:
-    """The RouteConfiguration of all hosts."""
+def table(config: Config, memo: Memo) -> tuple[list[Line], dict[str, Reached]]:
+    """The RouteConfiguration of all hosts, and the clusters that it names."""
+    idle = frozenset(name for name, upstream in config.upstreams.items() if is_idle(upstream))
     catch_all = config.hosts[CATCH_ALL]
-    hosts = [
-        memo.recall(f"host {name}", virtual_host, host, config.options, catch_all if host.is_wildcard else None)
-        for name, host in config.hosts.items()
-    ]
+    hosts, reached = [], {}
+    for name, host in config.hosts.items():
+        concerned = memo.same(f"idle {name}", idle & memo.recall(f"names {name}", named_by_policies, host))
+        others = catch_all if host.is_wildcard else None
+        lines, clusters = memo.recall(f"host {name}", virtual_host, host, config.options, others, concerned)
+        hosts.append(lines)
+        reached.update(clusters)
     hidden = [syntax.header_name(name) for name in config.options.hidden_headers or ()]
-    return opened(TABLE | ({"response_headers_to_remove": hidden} if hidden else {}), "virtual_hosts", hosts, None)
+    head = TABLE | ({"response_headers_to_remove": hidden} if hidden else {})
+    return opened(head, "virtual_hosts", hosts, None), dict(sorted(reached.items()))
 
 
-def virtual_host(host: Host, options: Options, catch_all: Host | None) -> list[Line]:
+def is_idle(upstream: Upstream) -> bool:
+    """Whether an upstream has nobody who could answer."""
+    return upstream.dns is None and not any(each.weight > 0 for each in upstream.endpoints)
+
+
+def named_by_policies(host: Host) -> frozenset[str]:
+    """The upstreams of those routes for which it matters whether they have endpoints."""
+    special = [route for route in host.routes if route.policy is not NO_POLICY]
+    actions = [route.action for route in special if isinstance(route.action, Forward)]
+    own = (part.upstream for action in actions for part in action.split)
+    return frozenset((*own, *(name for route in special for name in upstreams_of(route.policy))))
+
+
+def virtual_host(host: Host, options: Options, catch_all: Host | None, idle: frozenset[str]) -> VirtualHost:
     """One host.  Raises Rejected, with the object to blame, for what Envoy has no words for.
 
     Envoy gives a request to the longest `*.x` that fits, whatever stands for the `*`, and never to another host after
@@ -59,68 +82,64 @@ def virtual_host(host: Host, options: Options, catch_all: Host | None) -> list[L
         guard = [syntax.not_one_label(host.name)] if catch_all else []
     except BadValue as error:
         raise Rejected(f"{source}: {error}", (source,)) from error
+    clusters = Clusters(idle)
     head = {"name": domain, "domains": [domain], "retry_policy": retries(options)}
-    strangers = [[route_line(each, guard)] for each in catch_all.routes] if catch_all else []
-    return opened(head, "routes", strangers + [[route_line(each, [])] for each in host.routes], source)
+    strangers = (
+        [each for route in catch_all.routes for each in route_lines(route, guard, clusters)] if catch_all else []
+    )
+    own = [each for route in host.routes for each in route_lines(route, [], clusters)]
+    return opened(head, "routes", [[each] for each in strangers + own], source), clusters.named
 
 
-def retries(options: Options) -> Json:
-    """What is tried again, whatever the method; request.lua adds resets for those methods that may be repeated."""
-    previous_hosts = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-    return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request",
-        "num_retries": max(options.tries - 1, 0),
-        "retry_host_predicate": [
-            {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": previous_hosts}}
-        ],
-        "host_selection_retry_max_attempts": 5,
-    }
-
-
-def route_line(route: Route, guard: list[Json]) -> Line:
-    """One route, which takes only requests that a guard lets pass.  Raises Rejected."""
+def route_lines(route: Route, guard: list[Json], clusters: Clusters) -> list[Line]:
+    """One route, as all those that stand for it, which take only requests that a guard lets pass.  Raises Rejected."""
     try:
-        match = syntax.path_match(route.match) | ({"headers": guard} if guard else {})
-        return line({"match": match, **what_is_done(route)}, route.source)
+        return [line(envoy_route(choice, guard, clusters), route.source) for choice in choices(route, clusters.idle)]
     except BadValue as error:
         raise Rejected(f"{route.source}: {error}", (route.source,)) from error
 
 
-def what_is_done(route: Route) -> Json:
-    """The action of a route, and what belongs to it.  Raises BadValue."""
-    filters = per_filter(route)
-    return {**action(route), **({"typed_per_filter_config": filters} if filters else {})}
+def envoy_route(choice: Choice, guard: list[Json], clusters: Clusters) -> Json:
+    """What Envoy calls a route.  Raises BadValue."""
+    special = choice.match()
+    headers = [*guard, *special.pop("headers", ())]
+    match = syntax.path_match(choice.route.match) | ({"headers": headers} if headers else {}) | special
+    filters = per_filter(choice.route, clusters)
+    done = action(choice.route, clusters)
+    return {"match": match, **done, **({"typed_per_filter_config": filters} if filters else {})}
 
 
-def per_filter(route: Route) -> Json:
+def per_filter(route: Route, clusters: Clusters) -> Json:
     """What the filters have to do for a route, in the order of the chain.
 
     Shape: filter -> its configuration; see backends.envoy.filters for what must not be done here.
     """
-    return {**answers.per_filter(route), **onwards.per_filter(route)}
+    return {**answers.per_filter(route, clusters.idle), **onwards.per_filter(route, clusters)}
 
 
-def action(route: Route) -> Json:
+def action(route: Route, clusters: Clusters) -> Json:
     """Proxying, or an answer; redirects never get as far as to theirs."""
     if isinstance(route.action, Redirect):
         return {"direct_response": {"status": route.action.status}}
     if isinstance(route.action, Forward):
-        return forward(route.action, route.policy.upstream_host)
+        return forward(route.action, route.policy, clusters)
     return syntax.respond(route.action)
 
 
-def forward(action: Forward, host: Text | None) -> Json:
+def forward(action: Forward, policy: Policy, clusters: Clusters) -> Json:
     """Proxying, without a limit on the whole: a response may take its time as long as something moves."""
     parts = [part for part in action.split if part.weight > 0]
     if not parts:
         return {"direct_response": {"status": 503}}
+    way = way_of(policy)
+    targets = [{"name": clusters.name(part.upstream, way), "weight": part.weight} for part in parts]
     target: Json = {"timeout": "0s"}
-    if len(parts) == 1:
-        target["cluster"] = parts[0].upstream
+    if len(targets) == 1:
+        target["cluster"] = targets[0]["name"]
     else:
-        target["weighted_clusters"] = {"clusters": [{"name": part.upstream, "weight": part.weight} for part in parts]}
-    if host is None:
+        target["weighted_clusters"] = {"clusters": targets}
+    if policy is NO_POLICY:
         return {"route": target}
-    if onwards.is_made(host):
-        return {"route": target, "request_headers_to_add": [SENT_HOST]}
-    return {"route": target | {"host_rewrite_literal": syntax.header_value(literal(host))}}
+    target |= patience.of_route(policy)
+    headers = onwards.late_headers(policy)
+    return {"route": target, **({"request_headers_to_add": headers} if headers else {})}

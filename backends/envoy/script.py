@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 
 PARTS = {
-    "request": ("paths", "request"),
+    "request": ("paths", "chance", "request"),
     "answers": ("paths", "texts", "answers"),
-    "upstream": ("paths", "texts", "upstream"),
+    "upstream": ("paths", "chance", "texts", "copies", "cookies", "upstream"),
 }
 """What each script is put together from: Envoy's Lua has no modules."""
 

@@ -47,7 +47,11 @@ class Encoding:
     def snapshot(self, bundle: Bundle) -> Snapshot:
         """The resources of a bundle.  Raises ApplyError for files that are not gen's."""
         parts, files = parts_of(bundle), bundle.files
-        clusters = [self._recall(text, cluster, text) for text in parts.clusters]
+        shared = trusted(files)
+        clusters = [
+            self._recall((text, shared if b'"filename"' in text else None), cluster, text, files)
+            for text in parts.clusters
+        ]
         resources = {
             discovery.CLUSTERS: dict(definition for definition, _ in clusters),
             discovery.ENDPOINTS: dict(members for _, members in clusters if members),
@@ -77,9 +81,16 @@ class Encoding:
         return resource(discovery.ROUTES, "name", route_table(parts) | {"virtual_hosts": hosts})
 
 
-def cluster(text: bytes) -> tuple[Resource, Resource | None]:
+def trusted(files: Files) -> tuple[bytes, ...]:
+    """What clusters may name: certificates, keys and authorities."""
+    return tuple(content for path, content in files.items() if path.endswith((".crt", ".key")))
+
+
+def cluster(text: bytes, files: Files) -> tuple[Resource, Resource | None]:
     """A cluster, and its endpoints where they are not resolved from a name."""
     content = msgspec.json.decode(text)
+    if "transport_socket" in content:
+        content["transport_socket"] = dynamic(content["transport_socket"], files)
     if content.get("type") != "STATIC":
         return resource(discovery.CLUSTERS, "name", content), None
     members = content.pop("load_assignment")

@@ -116,6 +116,27 @@ def not_one_label(name: str) -> Json:
     return {"name": ":authority", "string_match": {"safe_regex": {"regex": regex}}, "invert_match": True}
 
 
+# ------------------------------------------------------------------ headers that choose a route
+
+
+def header_is(name: str, value: str) -> Json:
+    """A header matcher for one value."""
+    return {"name": header_name(name), "string_match": {"exact": header_value(value)}}
+
+
+def header_has(name: str, pattern: str) -> Json:
+    """A header matcher that searches a regex."""
+    regex = f"(?s:.*?)(?:{bounded(pattern)})(?s:.*)"
+    return {"name": header_name(name), "string_match": {"safe_regex": {"regex": regex}}}
+
+
+def cookie_match(name: str, value: str = "", *, ending: str = "") -> Json:
+    """A header matcher for a cookie with a value, or with one that ends so."""
+    wanted = re.escape(bounded(value)) if value else f"[^;]*{re.escape(ending)}"
+    regex = rf"(?s:(?:.*;)?\s*{re.escape(bounded(name))}={wanted}\s*(?:;.*)?)"
+    return {"name": "cookie", "string_match": {"safe_regex": {"regex": regex}}}
+
+
 # ------------------------------------------------------------------ paths
 
 

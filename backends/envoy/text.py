@@ -31,6 +31,14 @@ class Memo:
         self._next[name] = known
         return known[1]  # type: ignore[return-value]  # kept under a name that always stands for the same type
 
+    def same(self, name: str, value: T) -> T:
+        """The value, or the very one of the last time where that is equal."""
+        known = self._last.get(name)
+        if known is not None and known[1] == value:
+            value = known[1]
+        self._next[name] = ((), value)
+        return value
+
     def forget(self) -> None:
         """Drop what was not asked for since the last time."""
         self._last, self._next = self._next, {}

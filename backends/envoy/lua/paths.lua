@@ -4,6 +4,7 @@ local byte, char, find, format, gmatch = string.byte, string.char, string.find, 
 local gsub, lower, match, sub, upper = string.gsub, string.lower, string.match, string.sub, string.upper
 local concat, random = table.concat, math.random
 
+local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
 local KEPT = {[0x23] = true, [0x25] = true, [0x3f] = true, [0x7f] = true}  -- # % ? DEL
 
 local function decode(hex)

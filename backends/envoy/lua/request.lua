@@ -4,16 +4,6 @@
 -- path and host in place, then the sent ones come back (`clear_route_cache: false` keeps the choice).
 -- A request without an X-Request-ID gets 32 hexadecimal digits.  One that may be sent twice may be tried again.
 
-local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
-
-local noise = io.open("/dev/urandom", "rb")
-local seed = 0
-for _ = 1, 6 do
-  seed = seed * 256 + byte(noise:read(1))
-end
-noise:close()
-math.randomseed(seed)  -- every worker runs this text by itself, and would count from the same number
-
 local function without_dot(host)
   if byte(host, -1) == 0x2e then
     return sub(host, 1, -2)
@@ -42,8 +32,7 @@ function envoy_on_request(handle)
     headers:replace(":authority", host)
   end
   if (headers:get("x-request-id") or "") == "" then
-    headers:replace("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
-      random(0, 0xffffffff), random(0, 0xffffffff)))
+    headers:replace("x-request-id", identifier())
   end
   if IDEMPOTENT[headers:get(":method")] then
     headers:replace("x-envoy-retry-on", "reset")

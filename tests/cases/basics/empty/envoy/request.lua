@@ -4,6 +4,7 @@ local byte, char, find, format, gmatch = string.byte, string.char, string.find, 
 local gsub, lower, match, sub, upper = string.gsub, string.lower, string.match, string.sub, string.upper
 local concat, random = table.concat, math.random
 
+local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
 local KEPT = {[0x23] = true, [0x25] = true, [0x3f] = true, [0x7f] = true}  -- # % ? DEL
 
 local function decode(hex)
@@ -56,13 +57,7 @@ local function halves(target)
   return target, ""
 end
 
--- What every request goes through first: its route is chosen by its canonical path.
---
--- Hosts are matched without a final dot.  What is forwarded stays as it was sent: the route is chosen with the canonical
--- path and host in place, then the sent ones come back (`clear_route_cache: false` keeps the choice).
--- A request without an X-Request-ID gets 32 hexadecimal digits.  One that may be sent twice may be tried again.
-
-local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true}
+-- Numbers by chance: every worker runs a script by itself, and would count from the same number.
 
 local noise = io.open("/dev/urandom", "rb")
 local seed = 0
@@ -70,7 +65,18 @@ for _ = 1, 6 do
   seed = seed * 256 + byte(noise:read(1))
 end
 noise:close()
-math.randomseed(seed)  -- every worker runs this text by itself, and would count from the same number
+math.randomseed(seed)
+
+local function identifier()
+  return format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff), random(0, 0xffffffff),
+    random(0, 0xffffffff))
+end
+
+-- What every request goes through first: its route is chosen by its canonical path.
+--
+-- Hosts are matched without a final dot.  What is forwarded stays as it was sent: the route is chosen with the canonical
+-- path and host in place, then the sent ones come back (`clear_route_cache: false` keeps the choice).
+-- A request without an X-Request-ID gets 32 hexadecimal digits.  One that may be sent twice may be tried again.
 
 local function without_dot(host)
   if byte(host, -1) == 0x2e then
@@ -100,8 +106,7 @@ function envoy_on_request(handle)
     headers:replace(":authority", host)
   end
   if (headers:get("x-request-id") or "") == "" then
-    headers:replace("x-request-id", format("%08x%08x%08x%08x", random(0, 0xffffffff), random(0, 0xffffffff),
-      random(0, 0xffffffff), random(0, 0xffffffff)))
+    headers:replace("x-request-id", identifier())
   end
   if IDEMPOTENT[headers:get(":method")] then
     headers:replace("x-envoy-retry-on", "reset")

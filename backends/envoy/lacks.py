@@ -1,0 +1,44 @@
+"""What Envoy does not do of the policies that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backends.envoy.onwards import STATUSES
+from gen.backend import Lack
+from gen.ir import HostPolicy, Options, Policy
+from gen.policy import Retries
+
+COPY = "1 MiB"
+"""Up to this size a body is held for a copy."""
+
+REASONS = frozenset(("error", "timeout", "non_idempotent", "off", *STATUSES))
+
+
+def lacks(part: Policy | HostPolicy | Options) -> Iterator[Lack]:
+    """See gen.backend.Backend."""
+    if isinstance(part, Policy):
+        yield from of_requests(part)
+
+
+def of_requests(policy: Policy) -> Iterator[Lack]:
+    """What concerns the way to the upstream and back."""
+    if policy.protocol == "fcgi":
+        yield Lack("protocol", "FastCGI is not spoken", closes=True)
+    if policy.mirror and policy.mirror.body:
+        yield Lack("mirror.body", f"is limited: no copy is made of a request with a body of more than {COPY}")
+    if policy.affinity and policy.affinity.change_on_failure and not policy.affinity.persistent:
+        yield Lack("affinity.change_on_failure", "is not honoured: another endpoint answers, the cookie stays as it is")
+    if policy.timeouts and policy.timeouts.send not in (None, policy.timeouts.read):
+        yield Lack("timeouts.send", "has no effect: the time for reading counts for both directions")
+    if policy.retries:
+        yield from of_retries(policy.retries)
+
+
+def of_retries(retries: Retries) -> Iterator[Lack]:
+    """What concerns further tries."""
+    if retries.timeout:
+        yield Lack("retries.timeout", "has no effect: each try has its own time")
+    for each in retries.conditions:
+        if each not in REASONS:
+            yield Lack("retries.conditions", f"{each} is no reason to try again")
