@@ -36,7 +36,8 @@ def resolve(text: str) -> Scalar:
     """
     if text in WORDS:
         return WORDS[text]
-    return number(text) if text[0] in "0123456789+-." else text
+    may_be_number = text[0] in "0123456789+-." and text.count(".") < 2
+    return number(text) if may_be_number else text
 
 
 def number(text: str) -> Scalar:

@@ -141,10 +141,11 @@ def read_section(section: Section, namespace: str) -> tuple[Entry, ...]:
 
 def yaml_entries(text: str, namespace: str) -> tuple[Entry, ...]:
     """The entries of the documents of a YAML section; those that are null are passed over, as kubectl does it."""
-    from gen.sources import yamlblock, yamlevents
+    from gen.sources.yamlblock import read_document
+    from gen.sources.yamlevents import read_documents
 
-    document = yamlblock.read_document(text)
-    documents = yamlevents.read_documents(text) if document is None else [document]
+    document = read_document(text)
+    documents = read_documents(text) if document is None else [document]
     found: list[Entry] = []
     for line, value in ((document.line, document.value) for document in documents):
         if value is not None:

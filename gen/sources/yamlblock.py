@@ -11,7 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 from gen.errors import BadValue
-from gen.sources.scalars import resolve
+from gen.sources.scalars import WORDS, resolve
 from gen.sources.yamlevents import MAX_NODES, Document, read_documents
 
 Container = dict[str, object] | list[object]
@@ -83,9 +83,9 @@ def build(lines: list[str]) -> tuple[int, object]:  # noqa: C901, PLR0912 - one 
     """The number of the first line that says something, and the value of all of them; raises Unsure."""
     root: list[object] = [None]
     current: Any = root
-    column, hole, hole_key, first = -1, True, "", 0
+    column, hole, first, number, end = -1, True, 0, 0, len(lines)
+    hole_key: str | None = None
     stack: list[tuple[Any, int]] = []
-    number, end = 0, len(lines)
     while number < end:
         text = lines[number]
         number += 1
@@ -93,23 +93,24 @@ def build(lines: list[str]) -> tuple[int, object]:  # noqa: C901, PLR0912 - one 
         if line is None:
             continue
         at, is_item, inner, key, value = line
-        while at < column:
-            current, column = stack.pop()
-            hole = False
-        if at == column and not is_item and type(current) is list:  # the end of a list indented like its key
-            current, column = stack.pop()
-            hole = False
-        if at > column or (is_item and type(current) is dict):
-            if not hole or len(stack) > MAX_DEPTH:
+        if at != column or is_item is not (type(current) is list):  # else it is the next key or item
+            while at < column:
+                current, column = stack.pop()
+                hole = False
+            if at == column and not is_item and type(current) is list:  # the end of a list indented like its key
+                current, column = stack.pop()
+                hole = False
+            if at > column or (is_item and type(current) is dict):
+                if not hole or len(stack) > MAX_DEPTH:
+                    raise Unsure
+                if current is root:
+                    first = number - 1
+                opened: Container = [] if is_item else {}
+                current[-1 if type(current) is list else hole_key] = opened
+                stack.append((current, column))
+                current, column = opened, at
+            if at != column:
                 raise Unsure
-            if current is root:
-                first = number - 1
-            opened: Container = [] if is_item else {}
-            current[-1 if type(current) is list else hole_key] = opened
-            stack.append((current, column))
-            current, column = opened, at
-        if at != column:
-            raise Unsure
         if type(value) is Literal:
             value, number = literal(lines, number, at if key is None else inner, value)
         hole = value is HOLE
@@ -126,7 +127,7 @@ def build(lines: list[str]) -> tuple[int, object]:  # noqa: C901, PLR0912 - one 
             raise Unsure
         else:
             current[key] = value
-        hole_key = str(key)
+        hole_key = key
     if current is root:
         raise Unsure
     return first, root[0]
@@ -146,13 +147,13 @@ def scan(text: str) -> Line | None:
     if match is None:
         raise Unsure
     dash = match.start("dash")
-    group = next((name for name in KEYS if match[name] is not None), None)
+    group = "key" if match["key"] is not None else next((name for name in KEYS if match[name] is not None), None)
     if group is None:
         if dash < 0 and match.lastgroup is not None:
             raise Unsure
         return Line(dash, True, dash, None, value_of(match)) if dash >= 0 else None
     column, key = match.start(group) - (group != "key"), match[group]
-    if len(key) > MAX_KEY or (group == "key" and resolve(key) != key):
+    if len(key) > MAX_KEY or (group == "key" and key in WORDS):
         raise Unsure
     return Line(dash if dash >= 0 else column, dash >= 0, column, key, value_of(match))
 
