@@ -11,7 +11,7 @@ from backends.nginx import phrases
 from backends.nginx.phrases import directive
 from backends.nginx.syntax import Word, literal, value
 from gen.backend import digest_of
-from gen.ir import Host, Options, Route
+from gen.ir import Host, Match, Options, Route
 
 Headers = tuple[tuple[str, Word], ...]
 
@@ -143,11 +143,19 @@ class Parts:
     files: dict[str, bytes] = field(default_factory=dict)
     zones: list[Zone] = field(default_factory=list)
     variables: int = 0
+    is_own: bool = False
+    """Something of it holds for this route alone, and not for others with the same policy and action."""
+
+    @property
+    def match(self) -> Match:
+        """Which requests are meant."""
+        self.is_own = True
+        return self.route.match
 
     @property
     def identity(self) -> str:
         """Which route this is, in names of ours."""
-        match = self.route.match
+        match = self.match
         return digest_of(self.host.name.encode(), match.kind.encode(), match.path.encode())
 
     def name(self, kind: str) -> Word:

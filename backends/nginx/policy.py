@@ -28,6 +28,7 @@ class Written(Struct, frozen=True):
     files: Mapping[str, bytes] = {}
     zones: Sequence[Zone] = ()
     variables: int = 0
+    is_own: bool = False
 
 
 class Plain(Struct, frozen=True):
@@ -63,7 +64,7 @@ def write(parts: Parts, plain: Plain, certificates: Mapping[str, Word]) -> Writt
         final = snippets.without(final, route.policy.directives)
     lines = [*parts.first, *parts.checks, *parts.lines, *parts.response_lines()]
     lines += [*parts.request_lines(module), *parts.hiding_lines(module), *parts.last, *final]
-    return Written(lines, parts.maps, parts.locations, parts.files, parts.zones, parts.variables)
+    return Written(lines, parts.maps, parts.locations, parts.files, parts.zones, parts.variables, parts.is_own)
 
 
 def _content(parts: Parts, plain: Plain, module: str, certificates: Mapping[str, Word]) -> list[Word]:
@@ -86,7 +87,7 @@ def _content(parts: Parts, plain: Plain, module: str, certificates: Mapping[str,
     if plain.is_fallback and policy.fallback:
         parts.sent |= answers.error_headers(503, policy.fallback.headers)
     elif policy.rewrite is not None:
-        match = parts.route.match
+        match = parts.match
         pattern = literal(f"(?i)^{match.path}" if match.kind == "regex" else "^")
         parts.last.append(directive("rewrite", pattern, phrases.path_text(policy.rewrite), Word("break")))
     return [tuning.passing(policy.protocol, target)]

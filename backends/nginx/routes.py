@@ -21,7 +21,7 @@ from backends.nginx.policy import Plain, Written
 from backends.nginx.syntax import NOTHING, Word
 from gen.backend import digest_of
 from gen.errors import BadValue, Rejected
-from gen.ir import NO_POLICY, Forward, Host, Match, Policy, Redirect, Respond, Route, Source
+from gen.ir import NO_POLICY, Action, Forward, Host, Match, Policy, Redirect, Respond, Route, Source
 from gen.policy import Text, literal
 
 NO_POLICIES = Written()
@@ -66,11 +66,15 @@ def locations(
 ) -> list[Location]:
     """The locations of a host, in order.  Raises Rejected, with the object to blame, for what nginx cannot hold."""
     found = []
+    known: dict[tuple[int, Action], Handler] = {}
     for route, spots in zip(host.routes, spots_of(tuple([route.match for route in host.routes])), strict=True):
         try:
             matches = [place(how, path) for how, path in spots]
             if matches:
-                done = handler(host, route, targets, base, certificates)
+                key = id(route.policy), route.action
+                done = known.get(key) or handler(host, route, targets, base, certificates)
+                if not done.shares and not done.written.is_own:
+                    known[key] = done
                 found.append(Location(route.source, syntax.origin(route.source), matches, done))
         except BadValue as error:
             raise Rejected(f"{route.source}: {error}", (route.source,)) from error

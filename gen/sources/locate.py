@@ -43,7 +43,7 @@ class Locator:
     def __init__(self, places: Mapping[Ref, Place], read: Callable[[str], bytes]) -> None:
         self._places = places
         self._read = read
-        self._sections = lru_cache(maxsize=8)(self._read_sections)
+        self._sections = lru_cache(maxsize=128)(self._read_sections)  # issues come in the order of names, not of files
         self._yaml_lines = lru_cache(maxsize=8)(self._read_yaml_lines)
         self._json_items = lru_cache(maxsize=2)(self._read_json_items)
 

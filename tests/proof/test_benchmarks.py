@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks import annotated
 from benchmarks.__main__ import main
+from benchmarks.manifests import write
 from tests.live.proxies import BACKENDS, need_proxy
 
 
@@ -17,3 +21,21 @@ def test_a_small_benchmark(backend: str, capsys: pytest.CaptureFixture[str]) -> 
     assert len(figures) == 9
     assert all(figure >= 0 for figure in figures)
     assert table[-1] == "every mark is met"
+
+
+def test_a_small_benchmark_of_annotations(capsys: pytest.CaptureFixture[str]) -> None:
+    need_proxy("nginx")
+    annotated.main(["--size", "20", "--backend", "nginx", "--times", "1"])
+    _, line = capsys.readouterr().out.splitlines()
+    assert all(float(word) > 0 for word in line.split()[2:])
+
+
+def test_every_ingress_of_it_is_annotated(tmp_path: Path) -> None:
+    plain, folder = tmp_path / "plain", tmp_path / "annotated"
+    plain.mkdir()
+    folder.mkdir()
+    write(plain, 150, "yaml")
+    annotated.annotate(plain, folder)
+    written = "".join(file.read_text() for file in folder.iterdir())
+    assert written.count("annotations:") == written.count("kind: Ingress\n") == 150
+    assert written.count(annotated.PREFIX) == 5 * 150
