@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from backends.envoy.access import HASH
 from backends.envoy.onwards import STATUSES
 from gen.backend import Lack
 from gen.ir import HostPolicy, Options, Policy
@@ -18,7 +19,20 @@ REASONS = frozenset(("error", "timeout", "non_idempotent", "off", *STATUSES))
 def lacks(part: Policy | HostPolicy | Options) -> Iterator[Lack]:
     """See gen.backend.Backend."""
     if isinstance(part, Policy):
+        yield from of_access(part)
         yield from of_requests(part)
+
+
+def of_access(policy: Policy) -> Iterator[Lack]:
+    """What concerns who may pass."""
+    if not policy.auth_basic:
+        return
+    if policy.auth_basic.scheme != "basic":
+        yield Lack("auth_basic.scheme", "digest is not supported", closes=True)
+        return
+    for name, known in policy.auth_basic.users:
+        if not HASH.fullmatch(known):
+            yield Lack("auth_basic.users", f"has a hash for {name} of an unknown kind, so no password fits")
 
 
 def of_requests(policy: Policy) -> Iterator[Lack]:

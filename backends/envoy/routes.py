@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.envoy import answers, onwards, patience, syntax
+from backends.envoy import access, answers, onwards, patience, syntax
 from backends.envoy.choices import Choice, choices
 from backends.envoy.patience import retries
 from backends.envoy.syntax import Format, Json
@@ -114,7 +114,11 @@ def per_filter(route: Route, clusters: Clusters) -> Json:
 
     Shape: filter -> its configuration; see backends.envoy.filters for what must not be done here.
     """
-    return {**answers.per_filter(route, clusters.idle), **onwards.per_filter(route, clusters)}
+    return {
+        **answers.per_filter(route, clusters.idle),
+        **access.per_filter(route, clusters),
+        **onwards.per_filter(route, clusters),
+    }
 
 
 def action(route: Route, clusters: Clusters) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
 from typing import Any
 
@@ -18,12 +19,18 @@ def message_class(name: str) -> type[Message]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the generated code is not ours to mend
-            found: object = getattr(importlib.import_module(f"envoy_data_plane.{package}"), own_name)
+            module = importlib.import_module(f"envoy_data_plane.{package}")
+            found: object = getattr(module, _pascal(own_name))
     except (ImportError, AttributeError) as error:
         raise ValueError(f"there is no message {name}") from error
     assert isinstance(found, type)
     assert issubclass(found, Message)
     return found
+
+
+def _pascal(name: str) -> str:
+    """The name as the generated code has it: of RBACPerRoute, RbacPerRoute."""
+    return re.sub(r"[A-Z]+(?=[A-Z][a-z]|$)", lambda found: found[0].capitalize(), name)
 
 
 def fields_of(message: type[Message]) -> Any:

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 PARTS = {
     "request": ("paths", "chance", "request"),
+    "access": ("paths", "texts", "digests", "passwords", "access"),
     "answers": ("paths", "texts", "answers"),
     "upstream": ("paths", "chance", "texts", "copies", "cookies", "upstream"),
 }

@@ -1,0 +1,143 @@
+"""Who may pass: limits, networks, passwords, the word of another service; each one closes when in doubt.
+
+The order is ingress-nginx's: how often, from where, who.  What access.lua grants is told to the filter after it, which
+lets nobody else pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from backends.envoy import syntax
+from backends.envoy.filters import HTTP, script
+from backends.envoy.syntax import Json
+from backends.envoy.ways import Clusters, way_of_our_own
+from gen.errors import BadValue
+from gen.ir import NO_POLICY, Redirect, Route
+from gen.policy import ExternalAuth, Policy
+
+RBAC = f"{HTTP}rbac.v3.RBAC"
+NETWORKS, GRANTED = "gen.networks", "gen.granted"
+TOLD = "gen"  # the dynamic metadata in which our filters tell each other things
+SHADOW = "gen_"
+HASH = re.compile(
+    r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./0-9A-Za-z]{53}"
+    r"|\$(?:apr)?1\$[./0-9A-Za-z]{0,8}\$[./0-9A-Za-z]{22}"
+    r"|\$5\$(?:rounds=[0-9]{1,5}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{43}"
+    r"|\$6\$(?:rounds=[0-9]{1,5}\$)?[./0-9A-Za-z]{1,16}\$[./0-9A-Za-z]{86}"
+    r"|\{S?SHA\}[A-Za-z0-9+/]{27,200}={0,2}|\{PLAIN\}.+"
+)
+"""What passwords.lua compares, as long as it does not keep a worker for seconds."""
+ANYTHING: Json = {"any": True}
+
+CHAIN: list[Json] = [
+    {"name": NETWORKS, "typed_config": {"@type": RBAC, "shadow_rules_stat_prefix": SHADOW}},
+    script("access"),
+    {"name": GRANTED, "typed_config": {"@type": RBAC}},
+]
+"""Filters that do nothing unless the route says so."""
+
+
+def per_filter(route: Route, clusters: Clusters) -> Json:
+    """The entries for these filters.  Raises BadValue."""
+    policy = route.policy
+    if policy is NO_POLICY or isinstance(route.action, Redirect):
+        return {}
+    asked = passwords(policy) | another_service(policy, clusters)
+    is_any = bool(policy.satisfy_any and asked)
+    entries = networks(policy, is_shadow=is_any)
+    if asked:
+        if is_any:
+            asked |= {"any": True, "networks": policy.allow is not None}
+        entries |= syntax.told("access", **asked)
+        entries[GRANTED] = per_route("rules", "access", [told("access", "granted")])
+    return entries
+
+
+# ------------------------------------------------------------------ networks
+
+
+def networks(policy: Policy, *, is_shadow: bool) -> Json:
+    """The filter of networks; in its shadow it only says what it thinks.  Raises BadValue."""
+    wanted: list[Json] = []
+    if policy.allow is not None:
+        wanted.append(one_of(policy.allow))
+    if policy.deny:
+        wanted.append({"not_id": one_of(policy.deny)})
+    if not wanted:
+        return {}
+    return {NETWORKS: per_route("shadow_rules" if is_shadow else "rules", "networks", wanted)}
+
+
+def one_of(cidrs: Sequence[str]) -> Json:
+    """The principal that comes from one of some networks; nobody where there are none.  Raises BadValue."""
+    if not cidrs:
+        return {"not_id": ANYTHING}
+    return {"or_ids": {"ids": [{"remote_ip": cidr(each)} for each in cidrs]}}
+
+
+def cidr(text: str) -> Json:
+    """A CidrRange.  Raises BadValue."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError as error:
+        raise BadValue("NetworkInvalid", f"{text[:80]!r} is not a network") from error
+    return {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}
+
+
+def per_route(field: str, name: str, principals: list[Json]) -> Json:
+    """What an RBAC filter does for a route: let those pass for whom all principals are true."""
+    policy = {"permissions": [ANYTHING], "principals": [{"and_ids": {"ids": principals}}]}
+    rules = {"action": "ALLOW", "policies": {name: policy}}
+    return {"@type": f"{RBAC}PerRoute", "rbac": {field: rules, "shadow_rules_stat_prefix": SHADOW}}
+
+
+def told(name: str, value: str) -> Json:
+    """The principal of whom one of our scripts has told something."""
+    matcher = {"filter": TOLD, "path": [{"key": name}], "value": {"string_match": {"exact": value}}}
+    return {"sourced_metadata": {"metadata_matcher": matcher}}
+
+
+# ------------------------------------------------------------------ passwords, another service
+
+
+def passwords(policy: Policy) -> Json:
+    """What access.lua is told of users: each under its own name, so that it reads only one.
+
+    The first line of a name counts.  Raises BadValue."""
+    if not policy.auth_basic:
+        return {}
+    realm = policy.auth_basic.realm.replace("\\", "\\\\").replace('"', '\\"')
+    users = {name: known for name, known in reversed(policy.auth_basic.users) if HASH.fullmatch(known)}
+    return {
+        "basic": {"realm": syntax.bounded(realm)},
+        **{f"user:{syntax.plain(name)}": syntax.plain(known) for name, known in sorted(users.items())},
+    }
+
+
+def another_service(policy: Policy, clusters: Clusters) -> Json:
+    """What access.lua is told of the service that decides.  Raises BadValue."""
+    auth = policy.auth_external
+    if not auth:
+        return {}
+    asked: Json = {
+        "cluster": clusters.name(auth.upstream, way_of_our_own(auth.tls, auth.host)),
+        "method": syntax.plain(auth.method),
+        "host": syntax.text(auth.host),
+        "path": syntax.text(auth.path or ("/",)),
+        "request_redirect": syntax.text(auth.request_redirect),
+        **({"signin": syntax.text(auth.signin)} if auth.signin else {}),
+        **({"always_set_cookie": True} if auth.always_set_cookie else {}),
+    }
+    if auth.response_headers:
+        asked["response_headers"] = [syntax.header_name(name) for name in auth.response_headers]
+    if auth.request_headers:
+        asked["request_headers"] = request_headers(auth)
+    return {"external": asked}
+
+
+def request_headers(auth: ExternalAuth) -> list[Json]:
+    """The headers that the service gets besides those that it always gets.  Raises BadValue."""
+    return [{"name": syntax.header_name(name), "value": syntax.text(value)} for name, value in auth.request_headers]
