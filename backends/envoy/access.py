@@ -106,7 +106,8 @@ def told(name: str, value: str) -> Json:
 def passwords(policy: Policy) -> Json:
     """What access.lua is told of users: each under its own name, so that it reads only one.
 
-    The first line of a name counts.  Raises BadValue."""
+    The first line of a name counts.  Raises BadValue.
+    """
     if not policy.auth_basic:
         return {}
     realm = policy.auth_basic.realm.replace("\\", "\\\\").replace('"', '\\"')

@@ -25,14 +25,14 @@ def lacks(part: Policy | HostPolicy | Options) -> Iterator[Lack]:
 
 def of_access(policy: Policy) -> Iterator[Lack]:
     """What concerns who may pass."""
-    if not policy.auth_basic:
-        return
-    if policy.auth_basic.scheme != "basic":
-        yield Lack("auth_basic.scheme", "digest is not supported", closes=True)
-        return
-    for name, known in policy.auth_basic.users:
-        if not HASH.fullmatch(known):
-            yield Lack("auth_basic.users", f"has a hash for {name} of an unknown kind, so no password fits")
+    if policy.auth_basic:
+        if policy.auth_basic.scheme != "basic":
+            yield Lack("auth_basic.scheme", "digest is not supported", closes=True)
+        for name, known in policy.auth_basic.users:
+            if not HASH.fullmatch(known):
+                yield Lack("auth_basic.users", f"has a hash for {name} of an unknown kind, so no password fits")
+    if policy.auth_external and policy.auth_external.cache_key:
+        yield Lack("auth_external.cache_key", "has no effect: each request is asked about")
 
 
 def of_requests(policy: Policy) -> Iterator[Lack]:

@@ -95,7 +95,9 @@ def connection_manager(name: str, options: Options, told_port: int) -> Json:
         # Envoy has one clock for both directions: it runs while a response is awaited, and while a client is.
         "stream_idle_timeout": syntax.duration(options.read_timeout),
         "early_header_mutation_extensions": [told("x-forwarded-port", told_port)],
-        "upgrade_configs": [{"upgrade_type": "websocket", "filters": [*BEFORE_ACCESS, *access.CHAIN, *AFTER_ACCESS, ROUTER]}],
+        "upgrade_configs": [
+            {"upgrade_type": "websocket", "filters": [*BEFORE_ACCESS, *access.CHAIN, *AFTER_ACCESS, ROUTER]}
+        ],
         "http_filters": [*BEFORE_ACCESS, *access.CHAIN, *body_limit(options), *AFTER_ACCESS, ROUTER],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}

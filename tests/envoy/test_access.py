@@ -20,7 +20,9 @@ HASHES = {
     "apr1": "$apr1$dx8q1ab$0AGHIp/xl5eX0Ea/Q/PuD/",
     "md5": "$1$abcdefgh$aJaCMz7rinQdeUZJUDmKW1",
     "sha256": "$5$rounds=1000$saltsalt$PKotzzN7W5IyWPcRazP27zpHSXTjPtCR3kqHI4dNB31",
-    "sha512": "$6$saltsalt12345678$BJtjWT2HJTAE0kiDfObfkAEDMRSin65nwR3wo/KR33GS/zGOv1oTY0NnArLuBBwc30PChGPTiUcCKo/7J7Hf0/",
+    "sha512": (
+        "$6$saltsalt12345678$BJtjWT2HJTAE0kiDfObfkAEDMRSin65nwR3wo/KR33GS/zGOv1oTY0NnArLuBBwc30PChGPTiUcCKo/7J7Hf0/"
+    ),
     "bcrypt": "$2y$05$abcdefghijklmnopqrstuuMHOEXZJMko5tAeXZM5/7gmY.dbYnatW",
     "bcrypt-b": "$2b$04$abcdefghijklmnopqrstuuzer15fpFUiBKVwoeANHbM4JMNIfxdjS",
     "sha": "{SHA}5fysqXfLDcXlO6cObUs/b/4jbm4=",
