@@ -19,8 +19,8 @@ PLAIN = '  creationTimestamp: "2026-01-01T00:00:00Z"\n'
 PREFIX = "nginx.ingress.kubernetes.io"
 
 
-def annotations(number: int) -> dict[str, str]:
-    """Five that are common, with values that differ from one Ingress to the next."""
+def five(number: int) -> dict[str, str]:
+    """Annotations that are common, with values that differ from one Ingress to the next."""
     return {
         "force-ssl-redirect": "true",
         "proxy-body-size": f"{number % 97 + 1}m",
@@ -37,7 +37,7 @@ def annotate(plain: Path, folder: Path) -> None:
         first, *rest = file.read_text().split(PLAIN)
         pieces = [first]
         for piece in rest:
-            lines = "".join(f'    {PREFIX}/{name}: "{value}"\n' for name, value in annotations(number).items())
+            lines = "".join(f'    {PREFIX}/{name}: "{value}"\n' for name, value in five(number).items())
             pieces.append(f"  annotations:\n{lines}{piece}")
             number += 1
         (folder / file.name).write_text(PLAIN.join(pieces))
