@@ -1,4 +1,4 @@
-"""The xDS server: aggregated discovery, state of the world, over gRPC."""
+"""The xDS server: aggregated discovery, incremental or as the state of the world, over gRPC."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import grpc
 import grpc.aio
 
 from backends.envoy.bootstrap import tcp_address
-from backends.envoy.conversation import Conversation, Refusal
-from backends.envoy.discovery import read_request
+from backends.envoy.conversation import Refusal
+from backends.envoy.incremental import Incremental
 from backends.envoy.snapshot import Snapshot
+from backends.envoy.world import StateOfTheWorld
 from gen.errors import ApplyError
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-METHOD = "StreamAggregatedResources"
+WORLD, INCREMENTAL = "StreamAggregatedResources", "DeltaAggregatedResources"
 REQUEST_LIMIT = 64 << 20  # an acknowledgement names every cluster
 UNIX_PATH_LIMIT = 107
 FAREWELL = 1.0  # seconds for streams to end
 
 Stream = grpc.aio.ServicerContext[bytes, bytes]
+Conversation = Incremental | StateOfTheWorld
 
 
 class Server:
@@ -43,8 +45,11 @@ class Server:
         if self._server is not None:
             return
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", REQUEST_LIMIT), ("grpc.so_reuseport", 0)])
-        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._stream)
-        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})])
+        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            INCREMENTAL: grpc.stream_stream_rpc_method_handler(self._incremental),
+            WORLD: grpc.stream_stream_rpc_method_handler(self._world),
+        }
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, methods)])
         try:
             self._bind(server, address)
         except (OSError, RuntimeError) as error:
@@ -104,9 +109,15 @@ class Server:
     def _refusal(self) -> Refusal | None:
         return next((each.refusal for each in self._streams if each.refusal), None)
 
-    async def _stream(self, requests: AsyncIterator[bytes], stream: Stream) -> None:
+    async def _incremental(self, requests: AsyncIterator[bytes], stream: Stream) -> None:
+        await self._converse(Incremental(self.snapshot), requests, stream)
+
+    async def _world(self, requests: AsyncIterator[bytes], stream: Stream) -> None:
+        await self._converse(StateOfTheWorld(self.snapshot, self._before), requests, stream)
+
+    async def _converse(self, conversation: Conversation, requests: AsyncIterator[bytes], stream: Stream) -> None:
         """One stream: one task takes in requests, another sends what is due; it ends when either does."""
-        conversation, woken = Conversation(self.snapshot, self._before), asyncio.Event()
+        woken = asyncio.Event()
         self._streams[conversation] = woken
         listening = asyncio.create_task(self._listen(conversation, woken, requests))
         speaking = asyncio.create_task(self._speak(conversation, woken, stream))
@@ -126,7 +137,7 @@ class Server:
 
     async def _listen(self, conversation: Conversation, woken: asyncio.Event, requests: AsyncIterator[bytes]) -> None:
         async for data in requests:
-            conversation.received(read_request(data))
+            conversation.take(data)
             woken.set()
             await self._notify()
 

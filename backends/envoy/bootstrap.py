@@ -30,7 +30,7 @@ def bootstrap(xds: str, admin: str) -> bytes:
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "dynamic_resources": {
             "ads_config": {
-                "api_type": "GRPC",
+                "api_type": "DELTA_GRPC",
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": True,
                 "grpc_services": [

@@ -1,27 +1,29 @@
 """One stream of one Envoy: what it has, what it wants, and what it is offered next.  No I/O.
 
-State of the world: a request names everything that is wanted of one type and answers the last response; a response
-about clusters or listeners holds all of them, one about other types only what is new.
-
 A new snapshot goes out make before break, and each step waits until the one before has been acknowledged:
 
     clusters, also those that will go, and their endpoints  ->  certificates, listeners  ->  routes  ->  clusters
 
-There is no record of the step: it follows from what has been acknowledged.
+There is no record of the step: it follows from what has been acknowledged.  How that is said depends on the variant of
+the protocol: backends.envoy.world and backends.envoy.incremental.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
 from backends.envoy import discovery
-from backends.envoy.discovery import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, SECRETS, Request
-from backends.envoy.snapshot import Snapshot
+from backends.envoy.discovery import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, SECRETS
+from backends.envoy.snapshot import Resource, Snapshot
 
 COMPLETE = frozenset({CLUSTERS, LISTENERS})
-"""Types whose responses hold everything: what they leave out is removed."""
+"""Types of which Envoy wants all that there are."""
+
+Offer = dict[str, Resource | None]
+"""What a response is about: resources by name, None for one that goes."""
 
 
 class Refusal(Struct, frozen=True):
@@ -36,35 +38,35 @@ class Subscription:
     """One type within a stream.
 
     Shape: `held` is what Envoy has acknowledged, `offered` what it has been sent since (None: nothing is under way).
+    `lacking` names what the target has and Envoy does not hold like that; `surplus` what it holds and shall not, of
+    the types that are complete.
     """
 
     def __init__(self) -> None:
-        self.names: frozenset[str] = frozenset()
+        self.names: set[str] = set()
         self.nonce = ""
-        self.held: dict[str, bytes] = {}
-        self.offered: dict[str, bytes] | None = None
+        self.held: dict[str, Resource] = {}
+        self.offered: Offer | None = None
         self.is_answered = False
+        self.lacking: set[str] = set()
+        self.surplus: set[str] = set()
 
 
-class Conversation:
-    """What is said on one stream.  `received` takes requests, `due` gives the responses to send.
+class Conversation(ABC):
+    """What is said on one stream.  `take` gets requests, `due` gives the responses to send."""
 
-    `before` is what an Envoy may have that was served before this stream: its routes may still need those clusters.
-    """
-
-    def __init__(self, target: Snapshot | None = None, before: Snapshot | None = None) -> None:
+    def __init__(self, target: Snapshot | None = None) -> None:
         self.target = target
         self.refusal: Refusal | None = None
-        self._before = before
         self._subscriptions: dict[str, Subscription] = {}
         self._responses = 0
-        self._complete: dict[str, bool] = {}
 
     def retarget(self, snapshot: Snapshot) -> None:
         """From now on lead Envoy to this snapshot."""
-        self.target = snapshot
+        old, self.target = self.target, snapshot
         self.refusal = None
-        self._complete.clear()
+        for url in self._subscriptions:
+            self._review(url, snapshot.changes(old, url) if old else None)
 
     @property
     def is_settled(self) -> bool:
@@ -73,51 +75,53 @@ class Conversation:
 
     # ------------------------------------------------------------------ what Envoy says
 
-    def received(self, request: Request) -> None:
-        """Take in a request; one that answers an older response than the last says nothing any more."""
-        self._complete.clear()
-        if request.type_url not in self._subscriptions:
-            self._subscriptions[request.type_url] = self._begun(request)
-        subscription = self._subscriptions[request.type_url]
-        if request.nonce != subscription.nonce:
+    @abstractmethod
+    def take(self, data: bytes) -> None:
+        """Take in what was sent.  Raises ValueError for bytes that are no request."""
+
+    def _subscribed(self, url: str, held: Mapping[str, Resource]) -> Subscription:
+        """Begin with a type; Envoy may have something from a stream before this one."""
+        self._subscriptions[url] = Subscription()
+        self._subscriptions[url].held = dict(held)
+        self._review(url)
+        return self._subscriptions[url]
+
+    def _dropped(self, url: str, names: Iterable[str]) -> None:
+        """Envoy does not hold these any more, or has to be given them anew."""
+        subscription = self._subscriptions.get(url)
+        if subscription is None:
             return
-        for name in subscription.names - request.names:
+        for name in names:
             subscription.held.pop(name, None)
-        subscription.names = request.names
+            if subscription.offered is not None:
+                subscription.offered.pop(name, None)
+        self._review(url, names)
+
+    def _answered(self, url: str, error: str | None) -> None:
+        """The last response was accepted or refused; says nothing where none is under way."""
+        subscription = self._subscriptions[url]
         offered, subscription.offered = subscription.offered, None
         if offered is None:
             return
-        if request.error is None:
-            self._accepted(request.type_url, subscription, offered)
-        else:
-            self._refused(request, subscription)
-
-    def _begun(self, request: Request) -> Subscription:
-        subscription = Subscription()
-        if request.type_url == CLUSTERS and request.version and self._before:
-            subscription.held = dict(self._before.resources[CLUSTERS])
-        return subscription
-
-    def _accepted(self, url: str, subscription: Subscription, offered: dict[str, bytes]) -> None:
-        if url in COMPLETE:
-            subscription.held = offered
-        else:
-            subscription.held |= offered
-
-    def _refused(self, request: Request, subscription: Subscription) -> None:
-        """What Envoy has now is uncertain, for it may have taken a part: whatever comes next is sent whole."""
+        if error is None:
+            self._accepted(url, offered)
+            return
         if self.refusal is None and self.target:
-            self.refusal = Refusal(request.type_url, self.target.version, request.error or "")
-        subscription.is_answered = False
-        if request.type_url == CLUSTERS:
-            self._forget(ENDPOINTS)  # clusters that were taken wait for them again
-        elif request.type_url not in COMPLETE:
-            self._forget(request.type_url)
+            self.refusal = Refusal(url, self.target.version, error)
+        self._doubted(url, offered)
 
-    def _forget(self, url: str) -> None:
-        if subscription := self._subscriptions.get(url):
-            subscription.held = {}
-            subscription.offered = None if subscription.offered is None else {}
+    def _accepted(self, url: str, offered: Offer) -> None:
+        held = self._subscriptions[url].held
+        for name, resource in offered.items():
+            if resource is None:
+                held.pop(name, None)
+            else:
+                held[name] = resource
+        self._review(url, offered)
+
+    @abstractmethod
+    def _doubted(self, url: str, offered: Offer) -> None:
+        """What Envoy has now is uncertain, for it may have taken a part of what it refused."""
 
     # ------------------------------------------------------------------ what Envoy is told
 
@@ -129,37 +133,33 @@ class Conversation:
             subscription = self._subscriptions.get(url)
             if subscription is None or subscription.offered is not None or not self._is_turn(url):
                 continue
-            resources = self._news(url, subscription)
-            if resources is not None:
-                yield self._offer(url, subscription, resources)
+            news = self._news(url, subscription)
+            if news is not None:
+                yield self._offer(url, subscription, news)
 
-    def _offer(self, url: str, subscription: Subscription, resources: dict[str, bytes]) -> bytes:
+    def _offer(self, url: str, subscription: Subscription, news: Offer) -> bytes:
         assert self.target is not None
-        if url == CLUSTERS:
-            self._renew_endpoints(subscription.held, resources)
-        self._complete.clear()
+        if url == CLUSTERS:  # or Envoy waits 15 s for the endpoints of a changed cluster before it uses it
+            self._dropped(ENDPOINTS, frozenset(subscription.lacking))
         self._responses += 1
         subscription.nonce = str(self._responses)
-        subscription.offered = resources
+        subscription.offered = news
         subscription.is_answered = True
-        return discovery.response(url, self.target.version, subscription.nonce, list(resources.values()))
+        return self._response(url, subscription.nonce, news)
 
-    def _news(self, url: str, subscription: Subscription) -> dict[str, bytes] | None:
-        """The resources for the next response, None where there is nothing to say."""
-        wanted = self._wanted(url)
-        if url in COMPLETE:
-            return dict(wanted) if wanted != subscription.held or not subscription.is_answered else None
-        held = subscription.held
-        news = {name: wanted[name] for name in subscription.names & wanted.keys() if held.get(name) != wanted[name]}
-        return dict(sorted(news.items())) or None
+    @abstractmethod
+    def _news(self, url: str, subscription: Subscription) -> Offer | None:
+        """What the next response is about, None where there is nothing to say."""
 
-    def _wanted(self, url: str) -> Mapping[str, bytes]:
-        """All resources of a type that Envoy shall have at this step: clusters go only once no route names them."""
-        assert self.target is not None
-        wanted = self.target.resources[url]
-        if url == CLUSTERS and not self._has(ROUTES):
-            return {**self._subscriptions[url].held, **wanted}
-        return wanted
+    @abstractmethod
+    def _response(self, url: str, nonce: str, news: Offer) -> bytes:
+        """The message."""
+
+    # ------------------------------------------------------------------ how far it has got
+
+    def _may_go(self, url: str) -> bool:
+        """Whether what is surplus can be removed: clusters only once no route names them."""
+        return url in COMPLETE and (url != CLUSTERS or self._has(ROUTES))
 
     def _is_turn(self, url: str) -> bool:
         """Whether everything that this type builds on has been acknowledged."""
@@ -170,30 +170,27 @@ class Conversation:
 
     def _has(self, url: str) -> bool:
         """Whether Envoy has acknowledged all resources of a type that the target has."""
-        if url not in self._complete:
-            self._complete[url] = self._compare(url)
-        return self._complete[url]
-
-    def _compare(self, url: str) -> bool:
         assert self.target is not None
-        subscription, wanted = self._subscriptions.get(url), self.target.resources[url]
+        subscription = self._subscriptions.get(url)
         if subscription is None:
-            return not wanted and url not in COMPLETE
+            return not self.target.resources[url] and url not in COMPLETE
         if url in COMPLETE and not (subscription.is_answered and subscription.offered is None):
             return False
-        return subscription.held.items() >= wanted.items()
+        return not subscription.lacking
 
     @property
     def _is_lean(self) -> bool:
-        assert self.target is not None
-        return all(self._subscriptions[url].held.keys() == self.target.resources[url].keys() for url in COMPLETE)
+        return not any(self._subscriptions[url].surplus for url in COMPLETE)
 
-    def _renew_endpoints(self, held: Mapping[str, bytes], clusters: Mapping[str, bytes]) -> None:
-        """Send the endpoints of changed clusters again, or Envoy waits 15 s for them before it uses the cluster."""
-        endpoints = self._subscriptions.get(ENDPOINTS)
-        if endpoints is None:
-            return
-        for name in [name for name, resource in clusters.items() if held.get(name) != resource]:
-            endpoints.held.pop(name, None)
-            if endpoints.offered is not None:
-                endpoints.offered.pop(name, None)
+    def _review(self, url: str, names: Iterable[str] | None = None) -> None:
+        """Compare what is held with the target, for these names or for all."""
+        subscription = self._subscriptions[url]
+        wanted = self.target.resources[url] if self.target else {}
+        if names is None:
+            names = wanted.keys() | subscription.held.keys()
+        for name in names:
+            want, have = wanted.get(name), subscription.held.get(name)
+            is_lacking = want is not None and (have is None or have.version != want.version)
+            is_surplus = want is None and have is not None and url in COMPLETE
+            (subscription.lacking.add if is_lacking else subscription.lacking.discard)(name)
+            (subscription.surplus.add if is_surplus else subscription.surplus.discard)(name)

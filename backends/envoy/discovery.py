@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -18,10 +18,17 @@ ROUTES = f"{RESOURCE}config.route.v3.RouteConfiguration"
 
 SHORT = {CLUSTERS: "CDS", ENDPOINTS: "EDS", SECRETS: "SDS", LISTENERS: "LDS", ROUTES: "RDS"}
 
+
+def _numbers(message: str) -> dict[str, int]:
+    """The numbers of a message's fields."""
+    return {name: meta.number for name, meta in fields_of(message_class(message)).meta_by_field_name.items()}
+
+
 _respond = encoder(message_class("envoy.service.discovery.v3.DiscoveryResponse"))
-_request = fields_of(message_class("envoy.service.discovery.v3.DiscoveryRequest"))
-_REQUEST = {name: meta.number for name, meta in _request.meta_by_field_name.items()}
-_MESSAGE = fields_of(message_class("google.rpc.Status")).meta_by_field_name["message"].number
+_respond_incrementally = encoder(message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse"))
+_REQUEST = _numbers("envoy.service.discovery.v3.DiscoveryRequest")
+_INCREMENTAL_REQUEST = _numbers("envoy.service.discovery.v3.DeltaDiscoveryRequest")
+_MESSAGE = _numbers("google.rpc.Status")["message"]
 
 
 class Request(Struct, frozen=True):
@@ -38,25 +45,71 @@ class Request(Struct, frozen=True):
     error: str | None = None
 
 
-def read_request(data: bytes) -> Request:
-    """A DiscoveryRequest.  Raises ValueError for bytes that are none.
+class IncrementalRequest(Struct, frozen=True):
+    """What Envoy says about one type of resource, incrementally.
 
-    The request that acknowledges endpoints carries the names of all clusters, so it is read without message objects.
+    Shape: `subscribed` and `unsubscribed` are the names that it begins and ceases to want; `known` the versions that it
+    has from an earlier stream, by name; `nonce` and `error` as in Request.
     """
-    found: dict[int, list[bytes]] = {}
-    for number, value in fields(data):
-        found.setdefault(number, []).append(value)
 
-    def text(name: str) -> str:
-        return found.get(_REQUEST[name], [b""])[-1].decode()
+    type_url: str
+    subscribed: frozenset[str] = frozenset()
+    unsubscribed: frozenset[str] = frozenset()
+    known: Mapping[str, str] = {}
+    nonce: str = ""
+    error: str | None = None
 
-    errors = found.get(_REQUEST["error_detail"])
+
+class Read:
+    """The fields of a message, without message objects: requests can carry the names of all clusters."""
+
+    def __init__(self, data: bytes, numbers: Mapping[str, int]) -> None:
+        self._numbers = numbers
+        self._found: dict[int, list[bytes]] = {}
+        for number, value in fields(data):
+            self._found.setdefault(number, []).append(value)
+
+    def each(self, name: str) -> list[bytes]:
+        """All values of a field."""
+        return self._found.get(self._numbers[name], [])
+
+    def text(self, name: str) -> str:
+        """The text in a field, "" where there is none."""
+        return (self.each(name) or [b""])[-1].decode()
+
+    def texts(self, name: str) -> frozenset[str]:
+        """All texts in a field."""
+        return frozenset(map(bytes.decode, self.each(name)))
+
+    def error(self) -> str | None:
+        """Why something was refused, None where it was not."""
+        errors = self.each("error_detail")
+        return dict(fields(errors[-1])).get(_MESSAGE, b"").decode("utf-8", "replace") if errors else None
+
+
+def read_request(data: bytes) -> Request:
+    """A DiscoveryRequest.  Raises ValueError for bytes that are none."""
+    read = Read(data, _REQUEST)
     return Request(
-        type_url=text("type_url"),
-        names=frozenset(map(bytes.decode, found.get(_REQUEST["resource_names"], ()))),
-        version=text("version_info"),
-        nonce=text("response_nonce"),
-        error=dict(fields(errors[-1])).get(_MESSAGE, b"").decode("utf-8", "replace") if errors else None,
+        type_url=read.text("type_url"),
+        names=read.texts("resource_names"),
+        version=read.text("version_info"),
+        nonce=read.text("response_nonce"),
+        error=read.error(),
+    )
+
+
+def read_incremental_request(data: bytes) -> IncrementalRequest:
+    """A DeltaDiscoveryRequest.  Raises ValueError for bytes that are none."""
+    read = Read(data, _INCREMENTAL_REQUEST)
+    known = [dict(fields(entry)) for entry in read.each("initial_resource_versions")]
+    return IncrementalRequest(
+        type_url=read.text("type_url"),
+        subscribed=read.texts("resource_names_subscribe"),
+        unsubscribed=read.texts("resource_names_unsubscribe"),
+        known={entry.get(1, b"").decode(): entry.get(2, b"").decode() for entry in known},
+        nonce=read.text("response_nonce"),
+        error=read.error(),
     )
 
 
@@ -64,6 +117,20 @@ def response(type_url: str, version: str, nonce: str, resources: Iterable[bytes]
     """A DiscoveryResponse; each resource is an encoded Any."""
     content = {"version_info": version, "resources": resources, "type_url": type_url, "nonce": nonce}
     return _respond(content)
+
+
+def incremental_response(
+    type_url: str, version: str, nonce: str, resources: Iterable[tuple[str, str, bytes]], removed: Iterable[str]
+) -> bytes:
+    """A DeltaDiscoveryResponse; each resource has a name, a version and an encoded Any."""
+    content = {
+        "system_version_info": version,
+        "resources": [{"name": name, "version": each, "resource": body} for name, each, body in resources],
+        "type_url": type_url,
+        "removed_resources": removed,
+        "nonce": nonce,
+    }
+    return _respond_incrementally(content)
 
 
 def fields(data: bytes) -> Iterator[tuple[int, bytes]]:

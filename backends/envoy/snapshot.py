@@ -20,21 +20,38 @@ from backends.envoy.parts import Parts, parts_of, route_table
 from backends.envoy.schema import message_class
 from backends.envoy.syntax import Json
 from backends.envoy.wire import encoder, packed_any
-from gen.backend import Bundle
+from gen.backend import Bundle, digest_of
 
 VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 FILTER_CHAIN = "type.googleapis.com/envoy.config.listener.v3.FilterChain"
 
 Files = Mapping[str, bytes]
-Resource = tuple[str, bytes]
 T = TypeVar("T")
 
 
-class Snapshot(Struct, frozen=True):
-    """All resources of one version: type URL -> name -> encoded Any."""
+class Resource(Struct, frozen=True):
+    """An encoded Any, with a version that says whether two are the same."""
 
     version: str
-    resources: Mapping[str, Mapping[str, bytes]]
+    body: bytes
+
+
+class Snapshot(Struct, frozen=True):
+    """All resources of one version: type URL -> name -> resource."""
+
+    version: str
+    resources: Mapping[str, Mapping[str, Resource]]
+
+    def changes(self, before: Snapshot, url: str) -> frozenset[str]:
+        """The names of the resources of a type by which two snapshots may differ."""
+        old, new = before.resources[url], self.resources[url]
+        if old is new:
+            return frozenset()
+        changed = [name for name, resource in new.items() if old.get(name) is not resource]
+        return frozenset((*changed, *(old.keys() - new.keys())))
+
+
+Named = tuple[str, Resource]
 
 
 class Encoding:
@@ -67,7 +84,7 @@ class Encoding:
             self._next[key] = self._last[key] if key in self._last else make(*arguments)
         return cast("T", self._next[key])
 
-    def _listener(self, text: bytes, files: Files) -> Resource:
+    def _listener(self, text: bytes, files: Files) -> Named:
         """A listener.  With many certificates it has many chains, of which few change."""
         fields = msgspec.json.decode(text, type=dict[str, Raw])
         chains = map(bytes, msgspec.json.decode(fields.pop("filter_chains"), type=list[Raw]))
@@ -76,7 +93,7 @@ class Encoding:
         content["filter_chains"] = [self._recall((chain, *texts), filter_chain, chain, files) for chain in chains]
         return resource(discovery.LISTENERS, "name", content)
 
-    def _table(self, parts: Parts) -> Resource:
+    def _table(self, parts: Parts) -> Named:
         hosts = [self._recall(text, virtual_host, text) for text in parts.virtual_hosts]
         return resource(discovery.ROUTES, "name", route_table(parts) | {"virtual_hosts": hosts})
 
@@ -86,7 +103,7 @@ def trusted(files: Files) -> tuple[bytes, ...]:
     return tuple(content for path, content in files.items() if path.endswith((".crt", ".key")))
 
 
-def cluster(text: bytes, files: Files) -> tuple[Resource, Resource | None]:
+def cluster(text: bytes, files: Files) -> tuple[Named, Named | None]:
     """A cluster, and its endpoints where they are not resolved from a name."""
     content = msgspec.json.decode(text)
     if "transport_socket" in content:
@@ -98,7 +115,7 @@ def cluster(text: bytes, files: Files) -> tuple[Resource, Resource | None]:
     return resource(discovery.CLUSTERS, "name", content), resource(discovery.ENDPOINTS, "cluster_name", members)
 
 
-def secret(text: bytes, files: Files) -> Resource:
+def secret(text: bytes, files: Files) -> Named:
     """A certificate with its key."""
     return resource(discovery.SECRETS, "name", dynamic(msgspec.json.decode(text), files))
 
@@ -113,9 +130,10 @@ def virtual_host(text: bytes) -> bytes:
     return encoder(message_class(VIRTUAL_HOST))(msgspec.json.decode(text))
 
 
-def resource(url: str, name: str, content: Json) -> Resource:
-    """The name of a resource, which is in the field `name`, and its encoded Any."""
-    return content[name], packed_any(url, encoder(message_class(url))(content))
+def resource(url: str, name: str, content: Json) -> Named:
+    """The name of a resource, which is in the field `name`, and the resource."""
+    body = packed_any(url, encoder(message_class(url))(content))
+    return content[name], Resource(digest_of(body), body)
 
 
 def dynamic(content: Any, files: Files) -> Any:

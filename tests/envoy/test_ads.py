@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from backends.envoy.ads import METHOD, SERVICE, Server
+from backends.envoy.ads import SERVICE, WORLD, Server
 from backends.envoy.discovery import CLUSTERS, ENDPOINTS, LISTENERS, ROUTES, SECRETS
 from backends.envoy.schema import message_class
 from backends.envoy.wire import encoder
@@ -46,7 +46,7 @@ class Client:
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address)
-        self._stream: Any = self._channel.stream_stream(f"/{SERVICE}/{METHOD}")()
+        self._stream: Any = self._channel.stream_stream(f"/{SERVICE}/{WORLD}")()
 
     async def send(self, url: str, *names: str, **fields: Any) -> None:
         await self._stream.write(ENCODE({"type_url": url, "resource_names": names, **fields}))

@@ -301,12 +301,16 @@ def test_an_envoy_that_cannot_start_is_told(running: Running, tmp_path: Path) ->
 # ------------------------------------------------------------------ beside gen
 
 
-def test_an_external_envoy_comes_and_goes(binary: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["DELTA_GRPC", "GRPC"])
+def test_an_external_envoy_comes_and_goes(binary: str, tmp_path: Path, variant: str) -> None:
+    """The operator's own bootstrap may ask for the state of the world instead of changes."""
     with Running(binary, tmp_path / "state", "external") as running:
         bundle = running.bundle(said("one"))
         plan = running.backend.plan(None, bundle)
         running.run(running.backend.apply(plan))
-        command = [binary, "-c", str(running.state / "bootstrap.json"), "--disable-hot-restart", "-l", "error"]
+        bootstrap = running.state / "of-the-operator.json"
+        bootstrap.write_text((running.state / "bootstrap.json").read_text().replace("DELTA_GRPC", variant))
+        command = [binary, "-c", str(bootstrap), "--disable-hot-restart", "-l", "error"]
         with subprocess.Popen([*command, "--concurrency", "1"]) as envoy:
             running.run(running.backend.confirm(plan))
             running.live = bundle
