@@ -148,7 +148,10 @@ def tls(draft: Draft, wanted: UpstreamTls, upstream: Upstream, certificate: Cert
     if wanted.send_name:
         words.append(syntax.rule("sni str(%s)", syntax.host(name)))
     if certificate:
-        words.append(syntax.rule("crt %s", draft.file("certs", "pem", certificate.chain + certificate.key)))
+        pem = draft.file("certs", "pem", certificate.chain + certificate.key)
+        # The path of a server's certificate counts from the working directory, unless a bind line has loaded it.
+        draft.part("frontend", [Encoded("disabled"), syntax.rule("bind unix@unused ssl crt %s", pem)])
+        words.append(syntax.rule("crt %s", pem))
     if wanted.protocols:
         words.append(syntax.tls_versions(wanted.protocols))
     if wanted.ciphers:

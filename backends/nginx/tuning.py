@@ -13,8 +13,9 @@ MODULES = {"grpc": "grpc", "grpcs": "grpc", "fcgi": "fastcgi"}
 SCHEMES = {"https": "https://", "grpc": "grpc://", "grpcs": "grpcs://", "fcgi": "", "as_client": "$scheme://"}
 BUFFER = 16 * 1024
 PARAMS = (
-    ("SCRIPT_NAME", "$uri"), ("SCRIPT_FILENAME", "$document_root$uri"), ("QUERY_STRING", "$query_string"),
-    ("REQUEST_METHOD", "$request_method"), ("CONTENT_TYPE", "$content_type"), ("CONTENT_LENGTH", "$content_length"),
+    ("SCRIPT_NAME", "$fastcgi_script_name"), ("SCRIPT_FILENAME", "$document_root$fastcgi_script_name"),
+    ("QUERY_STRING", "$query_string"), ("REQUEST_METHOD", "$request_method"),
+    ("CONTENT_TYPE", "$content_type"), ("CONTENT_LENGTH", "$content_length"),
     ("REQUEST_URI", "$request_uri"), ("DOCUMENT_URI", "$document_uri"), ("SERVER_PROTOCOL", "$server_protocol"),
     ("REQUEST_SCHEME", "$scheme"), ("GATEWAY_INTERFACE", "CGI/1.1"), ("REMOTE_ADDR", "$remote_addr"),
     ("REMOTE_PORT", "$remote_port"), ("SERVER_ADDR", "$server_addr"), ("SERVER_PORT", "$server_port"),

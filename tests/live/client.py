@@ -19,7 +19,10 @@ TIMEOUT = 15.0
 
 
 class Request(Struct, frozen=True):
-    """A request; `target` goes into the request line as it is, `sni` None means the host without its port."""
+    """A request; `target` goes into the request line as it is, `sni` None means the host without its port.
+
+    Shape: `shows` is a file with the certificate and the key of the client, "" for none; `newest_tls` "" is no limit.
+    """
 
     host: str
     target: str = "/"
@@ -29,7 +32,7 @@ class Request(Struct, frozen=True):
     body: bytes = b""
     sni: str | None = None
     shows: str = ""
-    """A file with the certificate and the key that the client shows."""
+    newest_tls: str = ""
 
     @property
     def server_name(self) -> str:
@@ -38,7 +41,9 @@ class Request(Struct, frozen=True):
 
     def encode(self) -> bytes:
         """The bytes of the request."""
-        headers = [("Host", self.host), ("User-Agent", "gen-tests"), *self.headers]
+        given = {name.lower() for name, _ in self.headers}
+        own = () if "user-agent" in given else (("User-Agent", "gen-tests"),)
+        headers = [("Host", self.host), *own, *self.headers]
         if self.body or self.method in {"POST", "PUT", "PATCH"}:
             headers.append(("Content-Length", str(len(self.body))))
         head = "".join(f"{name}: {value}\r\n" for name, value in headers if name != "Host" or value)
@@ -53,6 +58,7 @@ class Reply(Struct, frozen=True):
     body: bytes
     version: str = "HTTP/1.1"
     certificate: bytes = b""
+    cipher: str = ""
 
     def value(self, name: str) -> str | None:
         """The value of a header, several joined by commas; None where it is absent."""
@@ -84,28 +90,43 @@ class ClosedEarlyError(ConnectionError):
     """The connection ended before any byte of an answer: a client may send again if it was reused (RFC 9112 9.3.1)."""
 
 
+def context_for(alpn: str, shows: str, newest_tls: str) -> ssl.SSLContext:
+    """How a client begins TLS; it takes any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([alpn])
+    if shows:
+        context.load_cert_chain(shows)
+    if newest_tls:
+        context.maximum_version = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}[newest_tls]
+    return context
+
+
 class Connection:
     """A connection to a proxy, for one request after the other."""
 
     def __init__(
-        self, address: str, port: int, *, server_name: str | None = None, alpn: str = "http/1.1", shows: str = ""
+        self,
+        address: str,
+        port: int,
+        *,
+        server_name: str | None = None,
+        alpn: str = "http/1.1",
+        shows: str = "",
+        newest_tls: str = "",
     ) -> None:
         self.certificate = b""
+        self.cipher = ""
         self.protocol = alpn
         self.exchanges = 0
         self._socket = socket.create_connection((address, port), TIMEOUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if server_name is not None:
-            self._socket = self._start_tls(self._socket, server_name, alpn, shows)
+            self._socket = self._start_tls(self._socket, server_name, context_for(alpn, shows, newest_tls))
         self._buffer = b""
 
-    def _start_tls(self, plain: socket.socket, server_name: str, alpn: str, shows: str) -> socket.socket:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.set_alpn_protocols([alpn])
-        if shows:
-            context.load_cert_chain(shows)
+    def _start_tls(self, plain: socket.socket, server_name: str, context: ssl.SSLContext) -> socket.socket:
         try:
             secure = context.wrap_socket(plain, server_hostname=server_name or None)
         except OSError:
@@ -113,6 +134,7 @@ class Connection:
             raise
         self.certificate = secure.getpeercert(binary_form=True) or b""
         self.protocol = secure.selected_alpn_protocol() or "http/1.1"
+        self.cipher = (secure.cipher() or ("",))[0]
         return secure
 
     def __enter__(self) -> Self:
@@ -153,7 +175,7 @@ class Connection:
             return self.read_reply(has_body=has_body)
         bodyless = not has_body or int(status) in {101, 204, 304}
         body = b"" if bodyless else self._read_body(dict(headers))
-        return Reply(int(status), headers, body, version, self.certificate)
+        return Reply(int(status), headers, body, version, self.certificate, self.cipher)
 
     def _read_head(self) -> bytes:
         while b"\r\n\r\n" not in self._buffer:

@@ -24,6 +24,8 @@ GEN = str(Path(sys.executable).with_name("gen"))
 ENDS_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "TERM", "--")
 """Before a command: it gets a SIGTERM when the tests are killed, so that nothing of them stays on the machine."""
 READY_WITHIN, LIVE_WITHIN, STOPPED_WITHIN = 40.0, 30.0, 15.0
+UNPROTECTED = {"nginx.ingress.kubernetes.io/enable-global-auth": "false"}
+"""What a global ConfigMap asks of all others is not asked of the marker."""
 STEADY = 6
 """So many new connections in a row must see a change before it counts as live: an old worker may accept a few more."""
 
@@ -139,7 +141,9 @@ class GenRun:
             *objects,
             service("marker", "marker"),
             endpoint_slice("marker", "marker", [self._marker_upstream]),
-            ingress("marker", "marker", {host: [path("/", "marker")]}, class_name=self.class_name),
+            ingress(
+                "marker", "marker", {host: [path("/", "marker")]}, class_name=self.class_name, annotations=UNPROTECTED
+            ),
         ]
 
     def apply(self, objects: Iterable[Manifest]) -> None:
@@ -160,17 +164,18 @@ class GenRun:
 
     # ------------------------------------------------------------------ traffic
 
-    def connect(self, scheme: str = "http", server_name: str = "", shows: str = "") -> Connection:
-        """A new connection to the proxy."""
+    def connect(self, scheme: str = "http", server_name: str = "", **tls: str) -> Connection:
+        """A new connection to the proxy; `tls` as for Connection."""
         if scheme == "http":
             return Connection(self.address, HTTP_PORT)
-        return Connection(self.address, HTTPS_PORT, server_name=server_name, shows=shows)
+        return Connection(self.address, HTTPS_PORT, server_name=server_name, **tls)
 
     def send(self, request: Request, *, http2: bool = False) -> Reply:
         """Send one request on a connection of its own."""
         if http2:
             return send_http2(self.address, HTTPS_PORT if request.scheme == "https" else HTTP_PORT, request)
-        with self.connect(request.scheme, request.server_name, request.shows) as connection:
+        tls = {"shows": request.shows, "newest_tls": request.newest_tls}
+        with self.connect(request.scheme, request.server_name, **tls) as connection:
             return connection.exchange(request)
 
     def get(self, url: str, **headers: str) -> Reply:

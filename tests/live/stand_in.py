@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from tests.live.echo import EchoNet
+from tests.live.echo import EchoNet, Speaks, tls_context
 from tests.live.manifests import Manifest
 from tests.live.net import free_port, fresh_address, has_ipv6
 
 REFUSES = "tests/refuses"
 """An annotation of a slice: the addresses at which nobody listens."""
+TLS = "tests/tls"
+"""An annotation of a slice: the file in tests/data with the certificate of its endpoints."""
+FASTCGI = "tests/speaks"
+"""An annotation of a slice, fcgi: what its endpoints speak in the place of HTTP."""
+DATA = Path(__file__).resolve().parent.parent / "data"
+AUTHORITY = DATA / "authority.pem"
+"""Who has signed the certificates in tests/data."""
+
+
+def speech_of(annotations: Mapping[str, str]) -> Speaks:
+    """What the endpoints of a slice speak."""
+    if TLS in annotations:
+        return tls_context(DATA / annotations[TLS], AUTHORITY)
+    return "fcgi" if annotations.get(FASTCGI) == "fcgi" else None
 
 
 class StandIns:
@@ -43,12 +58,14 @@ class StandIns:
         return item
 
     def _localise_slice(self, item: Manifest, service: str) -> None:
-        refuses = (item["metadata"].get("annotations") or {}).get(REFUSES, "").split()
+        annotations = item["metadata"].get("annotations") or {}
+        refuses = annotations.get(REFUSES, "").split()
+        speaks = speech_of(annotations)
         if item["addressType"] == "IPv6":
             return self._localise_ipv6(item, service)
         for endpoint in item["endpoints"]:
             endpoint["addresses"] = [
-                self._stand_in(service, address, () if address in refuses else item["ports"])
+                self._stand_in(service, address, () if address in refuses else item["ports"], speaks)
                 for address in endpoint["addresses"]
             ]
         return None
@@ -65,13 +82,13 @@ class StandIns:
         port["port"] = self._ports[key]
         endpoint["addresses"] = ["::1"]
 
-    def _stand_in(self, service: str, address: str, ports: Iterable[Manifest]) -> str:
+    def _stand_in(self, service: str, address: str, ports: Iterable[Manifest], speaks: Speaks = None) -> str:
         numbers = [port["port"] for port in ports if port.get("protocol", "TCP") == "TCP" and port.get("port")]
         if (service, address) not in self._addresses:
             self._addresses[service, address] = fresh_address(*numbers)
         own = self._addresses[service, address]
         for number in numbers:
             if (own, number) not in self._listening:
-                self._echo.listen(own, number, service, f"{address}:{number}")
+                self._echo.listen(own, number, service, f"{address}:{number}", speaks=speaks)
                 self._listening.add((own, number))
         return own

@@ -1,5 +1,6 @@
 """The cases below tests/cases/: what each folder holds, read and checked.
 
+    tests/cases/<family>/common.yaml     objects that all cases of the family have, and their flags; most have none
     tests/cases/<family>/<case>/
         in.yaml         the objects; its first comment says what the case shows and cites the specification or an issue.
                         Comment lines that begin with one of these words say how it is run:
@@ -11,12 +12,16 @@
         requests.yaml   rows: send -> want
         then.yaml       later steps: apply, delete, and the rows that hold from then on
 
+A case below annotations/ has the name of the annotation that it is about.  Instead of whole files it keeps what this
+annotation changes, one file a backend: nginx.diff, haproxy.diff, envoy.diff (see tests.proof.golden).
+
 An address of an endpoint is one of the documentation networks; when the case is run, an echo server on loopback
-stands for it.  Each case keeps to a namespace and to host names of its own, so that all can run in one proxy.
+stands for it.  Each case keeps to objects and to host names of its own, so that all can run in one proxy.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,14 +31,21 @@ import msgspec
 import yaml
 from msgspec import Struct
 
+from gen.dialects.ingress_nginx import ROWS
 from tests.live.manifests import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent / "cases"
 Text = str | None
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Send(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request, sent `times` times; `path` goes into the request line as it is."""
+    """A request, sent `times` times; `path` goes into the request line as it is.
+
+    Shape: `at_once` sends all of them together; `keep_cookies` sends the cookies of the first answer with the others;
+    `certificate` is a file of tests/data that the client shows, `newest_tls` is TLSv1.2 or empty; `size` adds so many
+    bytes to the body.
+    """
 
     host: str
     path: str = "/"
@@ -44,6 +56,11 @@ class Send(Struct, frozen=True, forbid_unknown_fields=True):
     sni: str | None = None
     http2: bool = False
     times: int = 1
+    at_once: bool = False
+    keep_cookies: bool = False
+    certificate: str = ""
+    newest_tls: str = ""
+    size: int = 0
 
 
 class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,19 +68,30 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
 
     method: str | None = None
     path: str | None = None
+    version: str | None = None
     body: str | None = None
     headers: Mapping[str, Text] = {}
 
 
 class Want(Struct, frozen=True, forbid_unknown_fields=True):
-    """The answer: `service` null means the proxy itself; `instances` are all that `times` requests shall reach."""
+    """The answer.
 
-    status: int
+    Shape: `status` may be the number of answers by their status; `service` null means the proxy itself; `instances`
+    are all that `times` requests shall reach, `instance_count` how many, `most_instances` at most; `others` are
+    Services that must see a request of their own (null: must see none); `seconds` is how long it takes at least.
+    """
+
+    status: int | Mapping[int, int]
     service: Text | msgspec.UnsetType = msgspec.UNSET
     instances: frozenset[str] | None = None
+    instance_count: int | None = None
+    most_instances: int | None = None
+    others: Mapping[str, Upstream | None] = {}
+    seconds: float = 0.0
     upstream: Upstream = Upstream()
     headers: Mapping[str, Text] = {}
     certificate: tuple[str, ...] | None = None
+    cipher: str | None = None
 
 
 class Otherwise(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,15 +131,27 @@ class Case(Struct, frozen=True, eq=False):
     objects: tuple[Manifest, ...]
     rows: tuple[Row, ...]
     steps: tuple[Step, ...]
+    common: Path | None = None
+    common_flags: tuple[str, ...] = ()
 
     def words(self, key: str) -> list[str]:
         """The words after `key:` in the comment."""
-        return [word for line in self.comment if line.startswith(f"{key}:") for word in line.partition(":")[2].split()]
+        return words(self.comment, key)
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Its options of the command line."""
-        return tuple(self.words("flags"))
+        """Its options of the command line, else those of its family."""
+        return tuple(self.words("flags")) or self.common_flags
+
+    @property
+    def annotation(self) -> str:
+        """The annotation that the case is about, "" where it is about none."""
+        return self.folder.name if self.folder.name in ROWS and self.folder.parent.name == "annotations" else ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The files with its objects."""
+        return tuple(str(file) for file in (self.common, self.folder / "in.yaml") if file)
 
     @property
     def is_alone(self) -> bool:
@@ -121,22 +161,46 @@ class Case(Struct, frozen=True, eq=False):
 
 def read_case(folder: Path) -> Case:
     """The case in a folder."""
-    text = (folder / "in.yaml").read_text()
-    comment = tuple(line[1:].strip() for line in re.match(r"(#.*\n)*", text).group().splitlines())  # type: ignore[union-attr]
+    common = folder.parent / "common.yaml"
+    flags = words(comment_of(common), "flags") if common.exists() else []
     return Case(
         name=folder.relative_to(ROOT).as_posix(),
         folder=folder,
-        comment=comment,
-        objects=tuple(item for item in yaml.safe_load_all(text) if item),
+        comment=comment_of(folder / "in.yaml"),
+        objects=(*common_objects(folder.parent), *objects_in(folder / "in.yaml")),
         rows=read(folder / "requests.yaml", tuple[Row, ...]),
         steps=read(folder / "then.yaml", tuple[Step, ...]) if (folder / "then.yaml").exists() else (),
+        common=common if common.exists() else None,
+        common_flags=tuple(flags),
     )
+
+
+def comment_of(file: Path) -> tuple[str, ...]:
+    """The lines of the comment at the beginning of a file."""
+    found = re.match(r"(#.*\n)*", file.read_text())
+    return tuple(line[1:].strip() for line in found.group().splitlines()) if found else ()
+
+
+def words(comment: tuple[str, ...], key: str) -> list[str]:
+    """The words after `key:` in a comment."""
+    return [word for line in comment if line.startswith(f"{key}:") for word in line.partition(":")[2].split()]
+
+
+@functools.cache
+def common_objects(family: Path) -> tuple[Manifest, ...]:
+    """The objects that all cases of a family have."""
+    return objects_in(family / "common.yaml") if (family / "common.yaml").exists() else ()
+
+
+def objects_in(file: Path) -> tuple[Manifest, ...]:
+    """The objects in a file."""
+    return tuple(item for item in yaml.load_all(file.read_text(), Loader) if item)
 
 
 def read(file: Path, shape: type[Any]) -> Any:
     """A YAML file of that shape; an error names the file."""
     try:
-        return msgspec.convert(yaml.safe_load(file.read_text()), shape)
+        return msgspec.convert(yaml.load(file.read_text(), Loader), shape)
     except msgspec.ValidationError as error:
         raise ValueError(f"{file}: {error}") from error
 

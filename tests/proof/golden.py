@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import functools
 import io
+import json
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,9 +19,11 @@ import yaml
 from gen.cli import main
 from gen.cli.flags import Flags
 from gen.cli.load import load_backend, load_config
+from gen.dialects.ingress_nginx import PREFIX
 from gen.fit import fit
 from gen.ir import Config, Forward, Host, Issue, Redirect, Route, Upstream
 from gen.policy import literal
+from tests.live.manifests import Manifest
 from tests.live.proxies import BACKENDS
 from tests.proof.case import ROOT, Case, read_case
 
@@ -28,6 +33,10 @@ VERSIONS: Mapping[str, str] = {"nginx": "1.22.1", "haproxy": "2.6.12", "envoy": 
 EMPTY = "basics/empty"
 BASIC = "PlaceholderCertificate"
 """The issue that everything without a default certificate has."""
+READABLE = 100
+"""Lines of one file that a case keeps of the change by an annotation."""
+ISSUES = "issues"
+"""Beside the files of a backend: what gen says."""
 Files = Mapping[str, bytes]
 
 
@@ -35,18 +44,50 @@ def expected(case: Case) -> Files:
     """All generated files of a case, by their path in its folder.
 
     What every configuration has is kept in the case EMPTY alone: of a file that stands there, too, the others keep the
-    lines in which they differ from it, as PATH.diff.
+    lines in which they differ from it, as PATH.diff.  A case about an annotation keeps what this annotation changes.
     """
+    if case.annotation:
+        return changes_by_annotation(case)
+    files = {path: content for path, content in generated(case).items() if not path.endswith(ISSUES)}
     if case.name == EMPTY:
-        return generated(case)
+        return files
     common = generated(read_case(ROOT / EMPTY))
-    files = {}
-    for path, content in generated(case).items():
-        if path == "ir.yaml" or path not in common:
-            files[path] = content
-        elif content != common[path]:
-            files[f"{path}.diff"] = difference(common[path], content)
+    for path, content in tuple(files.items()):
+        if path != "ir.yaml" and path in common:
+            del files[path]
+            if content != common[path]:
+                files[f"{path}.diff"] = difference(common[path], content)
     return files
+
+
+def changes_by_annotation(case: Case) -> Files:
+    """What the annotation of a case changes in the files of each backend, and the Issues that come with it."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "without.json"
+        file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": without_annotation(case)}))
+        plain = files_of((str(file),), case.flags)
+    rich = generated(case)
+    changes: dict[str, bytes] = {}
+    for path in sorted(plain.keys() | rich.keys()):
+        backend, _, rest = path.partition("/")
+        changed = short(difference(plain.get(path, b""), rich.get(path, b"")))
+        if changed and rest:
+            changes[f"{backend}.diff"] = changes.get(f"{backend}.diff", b"") + f"# {rest}\n".encode() + changed
+    return changes
+
+
+def short(changed: bytes) -> bytes:
+    """A change, or only its length and digest where nobody would read it."""
+    count = changed.count(b"\n")
+    return changed if count <= READABLE else f"{count} lines, sha256 {sha256(changed).hexdigest()}\n".encode()
+
+
+def without_annotation(case: Case) -> list[Manifest]:
+    """The objects of a case without the annotation that it is about."""
+    objects: list[Manifest] = copy.deepcopy(list(case.objects))
+    for item in objects:
+        item["metadata"].get("annotations", {}).pop(f"{PREFIX}/{case.annotation}", None)
+    return objects
 
 
 def difference(before: bytes, after: bytes) -> bytes:
@@ -58,19 +99,37 @@ def difference(before: bytes, after: bytes) -> bytes:
 @functools.cache
 def generated(case: Case) -> Files:
     """The model of a case and the files of every backend, with a word in place of each digest of a whole."""
-    loaded = load_config(Flags(filename=(str(case.folder / "in.yaml"),), **flag_values(case.flags)))
+    return files_of(case.sources, case.flags)
+
+
+def files_of(sources: tuple[str, ...], flags: tuple[str, ...]) -> Files:
+    """The same for manifests."""
+    loaded = load_config(Flags(filename=sources, **flag_values(flags)))
     files = {"ir.yaml": yaml_of(model(loaded.config, loaded.issues))}
     for name, version in VERSIONS.items():
         backend = load_backend(Flags(backend=name, proxy_version=version))
-        bundle = backend.render(fit(loaded.config, backend.features, backend.lacks)[0])
+        fitted, lacks = fit(loaded.config, backend.features, backend.lacks)
+        bundle = backend.render(fitted)
         digest = bundle.digest.encode()
         files |= {f"{name}/{path}": text.replace(digest, b"DIGEST") for path, text in bundle.files.items()}
+        files[f"{name}/{ISSUES}"] = issue_lines((*loaded.issues, *lacks))
     return files
+
+
+def issue_lines(issues: Iterable[Issue]) -> bytes:
+    """Issues, one a line."""
+    return b"".join(f"{line}\n".encode() for line in map(issue_line, issues) if BASIC not in line)
+
+
+def issue_line(issue: Issue) -> str:
+    """One issue in words."""
+    return f"{issue.severity} {issue.code} at {issue.source}: {issue.message}"
 
 
 def present(case: Case) -> Files:
     """The generated files that are kept with a case."""
-    paths = [case.folder / "ir.yaml", *(path for backend in BACKENDS for path in (case.folder / backend).rglob("*"))]
+    own = (case.folder / name for name in ("ir.yaml", *(f"{backend}.diff" for backend in BACKENDS)))
+    paths = [*own, *(path for backend in BACKENDS for path in (case.folder / backend).rglob("*"))]
     return {path.relative_to(case.folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
 
 
@@ -115,7 +174,7 @@ def model(config: Config, issues: Iterable[Issue]) -> Mapping[str, Any]:
         "hosts": {name or "any other host": host_lines(host) for name, host in config.hosts.items()},
         "upstreams": {name: upstream_lines(upstream) for name, upstream in config.upstreams.items()},
         "certificates": {name: list(found.names) for name, found in config.certificates.items()},
-        "issues": [f"{one.severity} {one.code} at {one.source}: {one.message}" for one in issues if one.code != BASIC],
+        "issues": [issue_line(one) for one in issues if one.code != BASIC],
     }
 
 

@@ -129,7 +129,7 @@ def upstreams(echo: EchoNet, authority: trustme.CA) -> Iterator[Manifest]:
         "web": {},
         "errors": {},
         "auth-slow": {"delay": 3.0},
-        "secure": {"tls": context},
+        "secure": {"speaks": context},
     }
     kinds |= {f"auth-{status}": {"status": status} for status in (200, 204, 302, 400, 401, 403, 404, 500, 503)}
     for name, kind in kinds.items():
