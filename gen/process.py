@@ -51,7 +51,8 @@ async def run(argv: Sequence[str], *, timeout: float, cwd: Path | None = None) -
     except OSError as error:
         raise ApplyError(f"cannot run {argv[0]}: {error.strerror or error}") from error
     try:
-        output = await asyncio.wait_for(read_capped(child), timeout)
+        async with asyncio.timeout(timeout):
+            output = await read_capped(child)
         return Finished(await child.wait(), output)
     except TimeoutError:
         return Finished(-signal.SIGKILL, f"no answer within {timeout:g} s", timed_out=True)
@@ -170,7 +171,8 @@ class Daemon:
         try:
             with contextlib.suppress(ApplyError, TimeoutError):
                 self.send_signal(number)
-                await asyncio.wait_for(self.exited(), patience)
+                async with asyncio.timeout(patience):
+                    await self.exited()
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)

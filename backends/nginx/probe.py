@@ -11,7 +11,8 @@ REQUEST = b"GET /gen/digest HTTP/1.0\r\n\r\n"
 async def ask_digest(socket: Path, *, timeout: float) -> str | None:
     """The digest that the worker which accepts a new connection reports; None when there is no such answer."""
     try:
-        answer = await asyncio.wait_for(exchange(socket), timeout)
+        async with asyncio.timeout(timeout):
+            answer = await exchange(socket)
     except (OSError, TimeoutError):
         return None
     head, _, body = answer.partition(b"\r\n\r\n")

@@ -22,14 +22,19 @@ from tests.live.manifests import Manifest
 from tests.live.net import ADMIN_PORT, HTTP_PORT, HTTPS_PORT
 from tests.live.proxies import SEARCH
 
+REACH = ("--proxy-pid-file", "--proxy-socket", "--reload-command")
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 class Pod(GenRun):
-    """One pod of an overlay at a loopback address; gen reads manifests instead of a cluster."""
+    """One pod of an overlay at a loopback address; gen reads manifests instead of a cluster.
 
-    def __init__(self, objects: tuple[Manifest, ...], echo: EchoNet) -> None:
+    Shape: `reach` is how gen reaches the proxy, where it is not as the overlay has it.
+    """
+
+    def __init__(self, objects: tuple[Manifest, ...], echo: EchoNet, *, reach: str = "") -> None:
         self.spec, self.variables = pod_of(objects), environment(objects)
+        self.reach = reach
         super().__init__(proxy_of(self.spec)["name"], Path(tempfile.mkdtemp(prefix="pod-")), echo)
         self.folder.chmod(0o711)
         self.volumes = {
@@ -75,7 +80,10 @@ class Pod(GenRun):
     @property
     def command(self) -> list[str]:
         """The gen of the pod, with the arguments of its container; the last of two flags counts."""
-        args = self.mapped(gen_of(self.spec)["args"])
+        given = gen_of(self.spec)["args"]
+        if self.reach:
+            given = [*(word for word in given if not word.startswith(REACH)), self.reach]
+        args = self.mapped(given)
         ports = [f"--http-port={HTTP_PORT}", f"--https-port={HTTPS_PORT}", f"--admin={self.address}:{ADMIN_PORT}"]
         variables = [f"{name}={value}" for name, value in self.variables.items()]
         program = ["env", *variables, GEN, *args, "-f", str(self.manifests), f"--bind={self.address}", *ports]

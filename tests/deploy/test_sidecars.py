@@ -11,10 +11,17 @@ from tests.deploy.overlays import overlay
 from tests.deploy.pod import Pod
 from tests.live.echo import EchoNet
 from tests.live.manifests import Manifest, endpoint_slice, ingress, path, service
-from tests.live.net import fresh_address
+from tests.live.net import free_port, fresh_address
 from tests.live.proxies import BACKENDS, need_proxy
 
 HOST = "shop.example"
+WAYS = {
+    "nginx -s": ("nginx", "--reload-command=nginx -p /run/gen -c /var/lib/gen/current/nginx.conf -s reload"),
+    "SIGUSR2": ("haproxy", "--proxy-pid-file=/run/gen/haproxy.pid"),
+    "kill": ("haproxy", """--reload-command=sh -c 'kill -USR2 "$(cat /run/gen/haproxy.pid)"'"""),
+    "xDS over TCP": ("envoy", "--proxy-socket=tcp:127.0.0.1:{port}"),
+}
+"""Other ways to reach a proxy than those of the overlays."""
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -29,7 +36,7 @@ def pod(request: pytest.FixtureRequest, echo: EchoNet) -> Iterator[Pod]:
 
 
 @pytest.fixture
-def shop(pod: Pod, echo: EchoNet) -> Callable[[str], list[Manifest]]:
+def shop(echo: EchoNet) -> Callable[[str], list[Manifest]]:
     """Makes a shop that one Service serves."""
 
     def leads_to(name: str) -> list[Manifest]:
@@ -86,3 +93,18 @@ def test_it_takes_its_leave(pod: Pod) -> None:
         pod.proxy = None
     pod.start_proxy()
     pod.wait("be there again", lambda: pod.get(f"http://{HOST}/").status != 0, 20)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_other_way_to_reach_the_proxy(way: str, echo: EchoNet, shop: Callable[[str], list[Manifest]]) -> None:
+    backend, reach = WAYS[way]
+    need_proxy(backend)
+    with Pod(overlay(backend), echo, reach=reach.format(port=free_port())) as pod:
+        pod.write(pod.marked([])[1])
+        pod.start_pod()
+        pod.wait("be ready", pod.is_ready, 40)
+        for name in ("old", "new"):
+            pod.apply(shop(name))
+            assert pod.get(f"http://{HOST}/").service == f"shop/{name}"
+        assert pod.proxy
+        assert pod.proxy.poll() is None, "it is the process that was started"
