@@ -50,6 +50,7 @@ class Plan(Struct, frozen=True):
 
     Shape: `old` is None when nothing is known to run.  `changed` are paths of files that differ; `commands` go to
     the proxy's runtime interface when no reload is needed; `reason` says in a few words why there is a reload.
+    `needs_test` is False where nothing differs that the proxy could refuse, such as addresses and weights.
     """
 
     old: Bundle | None
@@ -58,6 +59,7 @@ class Plan(Struct, frozen=True):
     commands: tuple[str, ...] = ()
     reload: bool = False
     reason: str = ""
+    needs_test: bool = True
 
     @property
     def is_nothing(self) -> bool:

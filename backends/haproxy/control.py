@@ -8,7 +8,7 @@ import os
 import signal
 from pathlib import Path
 
-from backends.haproxy import check, runtime
+from backends.haproxy import check, commands, runtime
 from backends.haproxy.render import CONFIGURATION
 from backends.haproxy.sections import ADMIN_SOCKET, HOP_SOCKET, INNER_SOCKET
 from gen.backend import Bundle, Placement, Plan
@@ -41,6 +41,7 @@ class Control:
         self._running = asyncio.Event()
         self._turn = asyncio.Lock()
         self._version = ""
+        self.reload_reason = ""
 
     # ------------------------------------------------------------------ what the Backend protocol asks for
 
@@ -54,7 +55,7 @@ class Control:
         """The bundle of the proxy that runs, or of the one that was started from the last accepted generation."""
         async with self._turn:
             if self.placement.mode == "external":
-                return self._known(await runtime.live_digest(self.admin))
+                return await self._as_known(await runtime.live_digest(self.admin))
             if self._daemon is None and (found := Daemon.adopt(self.record)):
                 return await self._adopt(found)
             return await self._start_accepted()
@@ -66,7 +67,8 @@ class Control:
             self.generations.write(plan.new)
             self.generations.publish(plan.new.digest)
             try:
-                await self._load(plan.new)
+                if not await self._command(plan):
+                    await self._load(plan.new)
             except ApplyError:
                 if before:
                     self.generations.publish(before)
@@ -101,6 +103,21 @@ class Control:
             self.record.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ steps
+
+    async def _command(self, plan: Plan) -> bool:
+        """Change the running worker by commands; whether it is now as the new bundle says.  Raises Rejected.
+
+        What goes wrong half way is left to a reload, which puts all in order.
+        """
+        if plan.reload or not plan.old or await runtime.live_digest(self.admin) != plan.old.digest:
+            return False
+        try:
+            await commands.change(self.admin, plan)
+        except ApplyError as error:
+            self.reload_reason = str(error)
+            await check.check(self.binary, self.generations.directory(plan.new.digest), plan.new)
+            return False
+        return True
 
     async def _load(self, bundle: Bundle) -> None:
         """Bring the published generation into the proxy, unless it runs it already."""
@@ -150,12 +167,13 @@ class Control:
         """Take over a proxy that a killed gen left behind; one that does not answer is replaced."""
         self._daemon = daemon
         async for _ in runtime.ticks(ADOPTION):
-            if digest := await runtime.live_digest(self.admin):
-                self._running.set()
-                bundle = self._known(digest)
-                if bundle:
-                    self.generations.publish(digest)
-                return bundle
+            with contextlib.suppress(ApplyError):
+                if digest := await runtime.live_digest(self.admin):
+                    bundle = await self._as_known(digest)
+                    self._running.set()
+                    if bundle:
+                        self.generations.publish(digest)
+                    return bundle
             if not daemon.is_alive:
                 break
         await self._stop(daemon)
@@ -173,6 +191,11 @@ class Control:
         if digest is None or not self.generations.directory(digest).is_dir():
             return None
         return self.generations.load(digest)
+
+    async def _as_known(self, digest: str | None) -> Bundle | None:
+        """The generation of a digest, if the worker is as it says: a gen may be killed between two commands."""
+        bundle = self._known(digest)
+        return bundle if bundle and not await commands.drift(self.admin, bundle) else None
 
     def _remove_sockets(self) -> None:
         others = (self.placement.runtime_dir / name for name in (INNER_SOCKET, HOP_SOCKET))

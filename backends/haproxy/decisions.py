@@ -25,7 +25,9 @@ def decide(target: Target, subject: Upstream | Redirect | Respond, certificate: 
         answers.pages(draft, policy.error_pages)
     if policy.https_redirect:
         answers.to_https(draft, policy.https_redirect)
-    if is_out_of_service(subject):
+    if isinstance(subject, Upstream):
+        draft.deny(503, "if { nbsrv eq 0 }")
+    elif subject.status == 503:
         draft.deny(503)
         return draft
     answers.groups(draft, policy, target.regex)
@@ -36,13 +38,6 @@ def decide(target: Target, subject: Upstream | Redirect | Respond, certificate: 
     elif policy.error_pages:
         draft.deny(subject.status)
     return draft
-
-
-def is_out_of_service(subject: Upstream | Respond) -> bool:
-    """Whether nobody gets an answer, whoever asks."""
-    if isinstance(subject, Respond):
-        return subject.status == 503
-    return not subject.endpoints and subject.dns is None
 
 
 def towards(draft: Draft, target: Target, upstream: Upstream, certificate: Certificate | None) -> None:

@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from backends.haproxy import syntax
 from backends.haproxy.routes import HostRows, Row, Target, rows_of
-from backends.haproxy.sections import SCRIPT, Section, features_of, head, section, shared_parts
+from backends.haproxy.sections import GENERATION, SCRIPT, Section, features_of, head, section, shared_parts
 from backends.haproxy.syntax import Encoded
 from gen.backend import Bundle, digest_of_files, object_name
 from gen.ir import NO_HOST_POLICY, Certificate, Config, Host, Redirect, Respond, Source, Upstream
@@ -47,13 +47,14 @@ class Renderer:
             files["gen.lua"] = SCRIPT
         backends = b"".join(each.text for each in sections)
         parts = shared_parts(sections)
-        anonymous = head(config, "0", features, files)
-        digest = digest_of_files({**files, CONFIGURATION: anonymous + parts + backends})
-        top = head(config, digest, features, {}) + parts
+        top = head(config, features, files) + parts
+        files[CONFIGURATION] = top + backends
+        digest = digest_of_files(files)
+        files[GENERATION] = syntax.row(Encoded("digest"), syntax.name(digest))
         origins = {path: row_origins(rows) for path, rows in tables.items()}
         origins |= {path: ((1, each.source),) for path, each in pems.items()}
         return Bundle(
-            files={CONFIGURATION: top + backends, **files},
+            files=files,
             digest=digest,
             config=config,
             secrets=frozenset({*pems, *(path for path in named if path.endswith(".pem"))}),

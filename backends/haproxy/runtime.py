@@ -14,9 +14,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from backends.haproxy.sections import GENERATION
 from gen.errors import ApplyError
 
-DESCRIPTION = re.compile(r"^description: gen-([0-9a-f]+)$", re.MULTILINE)
+DIGEST = re.compile(r"^0x\S+ digest ([0-9a-f]+)$", re.MULTILINE)
 MASTER = re.compile(r"^\d+ +master +(\d+)(?: +\[failed: (\d+)\])? ", re.MULTILINE)
 ANSWER = re.compile(r"^Success=([01])$", re.MULTILINE)
 PATIENCE = 5.0  # seconds for an answer that needs no work
@@ -51,7 +52,7 @@ async def ask(socket: Path, command: str, timeout: float = PATIENCE) -> str:
 async def live_digest(admin: Path) -> str | None:
     """The digest that the worker behind an admin socket reports; None when nobody answers, or not one of ours."""
     try:
-        found = DESCRIPTION.search(await ask(admin, "show info"))
+        found = DIGEST.search(await ask(admin, f"show map {GENERATION}"))
     except ApplyError:
         return None
     return found[1] if found else None

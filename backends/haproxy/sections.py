@@ -12,11 +12,13 @@ from backends.haproxy import proxywide, reach, syntax
 from backends.haproxy.decisions import decide
 from backends.haproxy.routes import HostRows, Target, is_plain, refusal
 from backends.haproxy.syntax import Encoded
+from gen.backend import digest_of
 from gen.errors import BadValue
 from gen.ir import Certificate, Config, Endpoint, Options, Policy, Redirect, Respond, Source, Upstream
 from gen.policy import literal
 
 ADMIN_SOCKET, INNER_SOCKET, HOP_SOCKET = "admin.sock", "inner.sock", "hop.sock"
+GENERATION = syntax.file("maps/generation.map")
 DURATIONS = ("connect_timeout", "read_timeout", "send_timeout", "idle_timeout", "drain_timeout")
 
 TEMPLATES = jinja2.Environment(
@@ -82,14 +84,14 @@ def features_of(hosts: list[HostRows], sections: Iterable[Section], options: Opt
 # ------------------------------------------------------------------ the head
 
 
-def head(config: Config, digest: str, features: Features, files: dict[str, bytes]) -> bytes:
-    """All sections but the backends; `digest` is what HAProxy reports as its description.
+def head(config: Config, features: Features, files: dict[str, bytes]) -> bytes:
+    """All sections but the backends.
 
     Shape: `files` gets the files that the head names.
     """
     options = config.options
     text = HEAD.render(
-        digest=syntax.name(digest),
+        generation=GENERATION,
         admin_socket=syntax.word(f"{options.runtime_dir}/{ADMIN_SOCKET}"),
         inner_socket=syntax.word(f"{options.runtime_dir}/{INNER_SOCKET}"),
         hop_socket=syntax.word(f"{options.runtime_dir}/{HOP_SOCKET}"),
@@ -116,7 +118,7 @@ def head(config: Config, digest: str, features: Features, files: dict[str, bytes
 
 def section(target: Target, subject: Upstream | Redirect | Respond, certificate: Certificate | None) -> Section:
     """The backend section of a target.  Raises Rejected, with the object to blame, for what cannot be written."""
-    servers = upstream_values(subject) if isinstance(subject, Upstream) else {}
+    servers: dict[str, Any] = upstream_values(subject) if isinstance(subject, Upstream) else {}
     try:
         answer = policy_values(target.policy) if isinstance(subject, Upstream) else answer_values(subject)
         draft = decide(target, subject, certificate)
@@ -124,6 +126,9 @@ def section(target: Target, subject: Upstream | Redirect | Respond, certificate:
         raise refusal(target.source, error) from error
     if any(line.startswith(("balance ", "hash-type ")) for line in draft.lines):
         servers |= {"balance": None, "consistent": False}
+    if isinstance(subject, Upstream):
+        is_hashed = servers["consistent"] or any(line.startswith("hash-type ") for line in draft.lines)
+        servers["servers"] = server_lines(subject, is_hashed=is_hashed)
     text = BACKEND(target.name, **{**ABSENT, "rules": draft.lines, **answer, **servers})
     lines = text.count("\n")
     owners = [(0, target.source)]
@@ -166,19 +171,46 @@ def upstream_values(upstream: Upstream) -> dict[str, Any]:
             "balance": syntax.balance(upstream.balance),
             "consistent": upstream.balance == "source_hash",
             "dns": upstream.dns and syntax.dns_name(upstream.dns.name, upstream.dns.port),
-            "servers": servers_of(upstream.endpoints),
         }
     except BadValue as error:
         raise refusal(upstream.source, error) from error
 
 
-def servers_of(endpoints: tuple[Endpoint, ...]) -> list[tuple[Encoded, Encoded, int]]:
-    """One server for each address and port; draining ones get no new requests while there are others."""
+def server_lines(upstream: Upstream, *, is_hashed: bool) -> list[Encoded]:
+    """The servers of an upstream, each as the words of its line.  Raises Rejected."""
+    try:
+        return servers_of(upstream.endpoints, is_hashed=is_hashed)
+    except BadValue as error:
+        raise refusal(upstream.source, error) from error
+
+
+def servers_of(endpoints: tuple[Endpoint, ...], *, is_hashed: bool) -> list[Encoded]:
+    """One server for each address and port; draining ones get no new requests while there are others.
+
+    Shape: where requests are shared out by a hash, each server has a number of its own, which stays the same whoever
+    else comes or goes.
+    """
     distinct = {(endpoint.address, endpoint.port): endpoint for endpoint in reversed(endpoints)}
     found = [distinct[key] for key in sorted(distinct)]
     all_drain = all(endpoint.draining for endpoint in found)
     weights = syntax.scaled(0 if endpoint.draining and not all_drain else endpoint.weight for endpoint in found)
-    return [
-        (syntax.server_name(each.address, each.port), syntax.address(each.address, each.port), weight)
-        for each, weight in zip(found, weights, strict=True)
-    ]
+    lines = []
+    numbers: set[int] = set()
+    for each, weight in zip(found, weights, strict=True):
+        address = syntax.address(each.address, each.port)
+        words = [syntax.server_name(each.address, each.port), address]
+        if weight != 1:
+            words.append(syntax.rule("weight %s", weight))
+        if is_hashed:
+            words.append(syntax.rule("id %s", number_of(address, numbers)))
+        lines.append(Encoded(" ".join(words)))
+    return lines
+
+
+def number_of(address: Encoded, taken: set[int]) -> int:
+    """A number for a server, made from its address; the next one where that is taken."""
+    number = int(digest_of(address.encode())[:7], 16) + 1
+    while number in taken:
+        number += 1
+    taken.add(number)
+    return number

@@ -48,7 +48,7 @@ class Rollout:
 
         Raises: Rejected and ApplyError; in either case the proxy goes on with what it had accepted, or tried to.
         """
-        if not plan.is_nothing:
+        if plan.needs_test and not plan.is_nothing:
             await self.backend.validate(plan.new)
         self.is_settled.clear()
         try:

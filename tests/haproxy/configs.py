@@ -9,6 +9,7 @@ from typing import TypeVar
 from gen.ir import (
     NO_POLICY,
     Action,
+    Balance,
     Certificate,
     Config,
     DnsName,
@@ -59,10 +60,12 @@ def host(name: str, *rules: tuple[MatchKind, str, Action], policy: Policy = NO_P
     return Host(name, tuple(routes), secret, (source(0, name),))
 
 
-def upstream(name: str, *addresses: str, port: int = 8080, dns: str = "") -> Upstream:
+def upstream(name: str, *addresses: str, port: int = 8080, dns: str = "", balance: Balance = "round_robin") -> Upstream:
     """An upstream with servers at these addresses, or at a name."""
     endpoints = tuple(Endpoint(address, port) for address in sorted(addresses))
-    return Upstream(name, endpoints, DnsName(dns, port) if dns else None, source=Source("Service", "tests", name))
+    return Upstream(
+        name, endpoints, DnsName(dns, port) if dns else None, balance, source=Source("Service", "tests", name)
+    )
 
 
 def config(

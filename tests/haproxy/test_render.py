@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from gen.backend import Backend, Bundle, Placement
 from gen.errors import Rejected
 from gen.ir import (
     Action,
+    Balance,
     Config,
     Endpoint,
     Forward,
@@ -33,6 +35,7 @@ from gen.ir import (
     Upstream,
     Weighted,
 )
+from gen.policy import Retries
 from tests.haproxy.configs import certificate, config, host, source, to, upstream
 from tests.haproxy.tokens import map_row, words
 
@@ -118,7 +121,7 @@ def test_a_renderer_with_a_past_gives_the_same(history: list[Config]) -> None:
 @given(configs())
 def test_every_line_of_a_tenant_has_an_owner(whole: Config) -> None:
     bundle = Renderer().render(whole)
-    for path in bundle.files:
+    for path in bundle.files.keys() - {"maps/generation.map"}:
         lines = bundle.files[path].decode().split("\n")[:-1]
         first = next((place for place, line in enumerate(lines) if line.startswith("backend ")), 0)
         for number in range(first + 1, len(lines) + 1):
@@ -146,7 +149,7 @@ from backends.haproxy.render import Renderer
 from tests.haproxy.configs import config, host, to, upstream
 hosts = [host(f"h{n}.test", ("prefix", "/", to("a", "b"))) for n in range(5)]
 files = Renderer().render(config(hosts, [upstream("a", "10.0.0.1")])).files
-tables = sorted(path for path in files if path.endswith((".map", ".list")))
+tables = sorted(path for path in files if path.endswith((".map", ".list")) and "generation" not in path)
 sys.stdout.buffer.write(b"".join(files[path] for path in tables))
 """
     runs = {
@@ -162,7 +165,7 @@ sys.stdout.buffer.write(b"".join(files[path] for path in tables))
 def test_the_digest_is_in_the_file_and_covers_the_files() -> None:
     one = Renderer().render(config([], certificates=[certificate("default")]))
     other = Renderer().render(config([], certificates=[certificate("default", "renewed.test")]))
-    assert f"\n    description gen-{one.digest}\n".encode() in one.files["haproxy.cfg"]
+    assert one.files["maps/generation.map"] == f"digest {one.digest}\n".encode()
     assert one.digest != other.digest
     assert one.files["haproxy.cfg"].replace(one.digest.encode(), other.digest.encode()) == other.files["haproxy.cfg"]
 
@@ -250,22 +253,50 @@ def test_it_is_a_backend() -> None:
 
 
 def test_plans_say_why() -> None:
-    def bundle(*addresses: str, path: str = "/a", name: str = "a.test", **options: int) -> Bundle:
-        whole = config([host("a.test", ("prefix", path, to("web")), secret="one")], [upstream("web", *addresses)],
-                       [certificate("one", name)])  # fmt: skip
+    def bundle(*addresses: str, retries: Retries | None = None, **options: int) -> Bundle:
+        rule = host("a.test", ("prefix", "/a", to("web")), policy=Policy(retries=retries))
+        whole = config([rule], [upstream("web", *addresses)])
         return proxy.render(msgspec.structs.replace(whole, options=Options(**options)))  # type: ignore[arg-type]
 
     proxy = backend()
     first = bundle("10.0.0.1")
     assert proxy.plan(first, bundle("10.0.0.1")).is_nothing
     assert proxy.plan(None, first).reason == "nothing is known to run"
-    assert proxy.plan(first, bundle("10.0.0.2")).reason == "backends changed"
-    assert proxy.plan(first, bundle("10.0.0.1", path="/b")).reason == "routes changed"
-    assert proxy.plan(first, bundle("10.0.0.1", name="b.test")).reason == "certificates changed"
     assert proxy.plan(first, bundle("10.0.0.1", workers=3)).reason == "options changed"
-    change = proxy.plan(first, bundle("10.0.0.2", path="/b"))
-    assert (change.reload, change.reason) == (True, "backends, routes changed")
-    assert change.changed == ("haproxy.cfg", "maps/routes.map")
+    assert proxy.plan(first, bundle("10.0.0.1", retries=Retries(()))).reason == "backends changed"
+
+
+def test_plans_without_a_reload() -> None:
+    def bundle(*addresses: str, path: str = "/a", name: str = "a.test", balance: Balance = "round_robin") -> Bundle:
+        whole = config([host("a.test", ("prefix", path, to("web")), secret="one")],
+                       [upstream("web", *addresses, balance=balance)], [certificate("one", name)])  # fmt: skip
+        return proxy.render(whole)
+
+    proxy = backend()
+    first = bundle("10.0.0.1")
+    web = dict(line.split(" ") for line in first.files["maps/routes.map"].decode().splitlines())["a.test/a/"]
+    change = proxy.plan(first, bundle("10.0.0.2"))
+    assert (change.reload, change.needs_test) == (False, False)
+    assert change.changed == ("haproxy.cfg", "maps/generation.map")
+    assert change.commands == (
+        f"add server {web}/10.0.0.2:8080 10.0.0.2:8080 weight 1",
+        f"enable server {web}/10.0.0.2:8080",
+        f"set server {web}/10.0.0.1:8080 state maint",
+        f"del server {web}/10.0.0.1:8080",
+    )
+    assert proxy.plan(first, bundle()).commands == change.commands[2:]
+    hashed = proxy.plan(bundle(balance="source_hash"), bundle("10.0.0.1", balance="source_hash"))
+    assert re.fullmatch(r"add server \S+ \S+ weight 1 id \d+", hashed.commands[0])
+    change = proxy.plan(first, bundle("10.0.0.1", path="/b"))
+    assert (change.reload, change.needs_test) == (False, True)
+    assert change.commands == (
+        f"add map maps/routes.map a.test/b/ {web}",
+        f"add map maps/routes.map a.test/b| {web}",
+        "del map maps/routes.map a.test/a/",
+        "del map maps/routes.map a.test/a|",
+    )
+    renewed = proxy.plan(first, bundle("10.0.0.1", name="b.test"))
+    assert [command.split()[:3] for command in renewed.commands] == [["set", "ssl", "cert"], ["commit", "ssl", "cert"]]
 
 
 def test_rendering_is_light() -> None:
