@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from backends.nginx import version
 from backends.nginx.lacks import lacks
-from backends.nginx.render import Memory, render
+from backends.nginx.memory import Memory
+from backends.nginx.render import render
 from gen.backend import Bundle, Placement, Plan, changed_files
 from gen.ir import HostPolicy, Options, Policy
 

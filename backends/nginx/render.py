@@ -13,141 +13,102 @@ certificates/NAME-ID    .crt and .key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import accumulate
 
-import jinja2
 from msgspec import Struct
 
 from backends.nginx import options as own_options
-from backends.nginx import phrases, snippets, syntax
-from backends.nginx.parts import Base, Target, Zone, base_of
+from backends.nginx import phrases, syntax
+from backends.nginx.memory import Lines, Memory, Rendered, joined
+from backends.nginx.parts import Base, base_of
 from backends.nginx.phrases import directive
-from backends.nginx.policy import Written
-from backends.nginx.routes import NO_POLICIES, PERSISTENT, Location, locations, variant, variant_name
-from backends.nginx.servers import certificate_lines, names_of, pattern_names
+from backends.nginx.routes import PERSISTENT, variant, variant_name
 from backends.nginx.syntax import NOTHING, Word
+from backends.nginx.template import fill
+from backends.nginx.units import Surroundings, certificate, group, server
 from backends.nginx.version import Version
-from gen.backend import Bundle, digest_of_files, object_name
-from gen.errors import BadValue, Rejected
-from gen.ir import (
-    CATCH_ALL,
-    NO_POLICY,
-    Certificate,
-    Config,
-    Endpoint,
-    Forward,
-    Host,
-    Options,
-    Policy,
-    Route,
-    Source,
-    Upstream,
-)
+from gen.backend import Bundle, digest_of_files
+from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, Options, Policy, Route, Upstream
 from gen.policy import certificates_of
 from gen.policy import upstreams_of as policy_upstreams
 
 HTTP2_DIRECTIVE: Version = (1, 25, 1)
 KEEPALIVE_MIN_TIMEOUT: Version = (1, 27, 4)
 KEEPALIVE_MIN_SECONDS = 10.0
-ROUTE_MARK = "\n    # "
-NO_FILES: Mapping[str, bytes] = {}
-LISTEN, LISTEN_DEFAULT = syntax.name("listen.conf"), syntax.name("listen-default.conf")
-
-Lines = tuple[tuple[int, Source], ...]
-
-
-class Rendered(Struct, frozen=True):
-    """One host, upstream or certificate as text, and what that was made of: it holds for the very same alone.
-
-    Shape: `name` is that of its file or group; `origins` are (line, object); `variables` counts those it defines.
-    """
-
-    unit: object
-    context: object
-    name: Word
-    text: bytes = b""
-    origins: Lines = ()
-    target: Target = Target()
-    variables: int = 0
-    patterns: bytes = b""
-    files: Mapping[str, bytes] = NO_FILES
-    zones: tuple[Zone, ...] = ()
-    needs: frozenset[str] = frozenset()
-
-
-class Memory:
-    """What was rendered before; the next rendering takes from it what has not changed, also after one that failed."""
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str], Rendered] = {}
-        self._next: dict[tuple[str, str], Rendered] = {}
-
-    def recall(self, name: str, unit: Any, context: object, write: Callable[[Any, Any], Rendered]) -> Rendered:
-        """The unit as it was rendered last time, or rendered now."""
-        key = (type(unit).__name__, name)
-        found = self._last.get(key)
-        if found is None or found.unit is not unit or found.context != context:
-            found = self._last[key] = write(unit, context)
-        self._next[key] = found
-        return found
-
-    def turn(self) -> None:
-        """Forget what this rendering had no use for."""
-        self._last, self._next = self._next, {}
 
 
 def render(config: Config, version: Version, memory: Memory | None = None) -> Bundle:
     """The bundle for a Config.  Raises Rejected, with the object to blame, for a value that nginx cannot hold."""
     memory = memory or Memory()
     options, base = config.options, base_of(config.options)
-    variants = [(kind, name) for kind, name in sorted(variants_of(config)) if kind]
-    size = zone_size([*config.upstreams.values(), *(config.upstreams[name] for _, name in variants)])
-    idle = idle_lines(options)
-    groups: dict[str, Rendered] = {}
-    for kind, name in [*(("", name) for name in config.upstreams), *variants]:
-        context = (size, bool(options.resolvers), idle, kind)
-        groups[variant_name(kind, name)] = memory.recall(f"{kind} {name}", config.upstreams[name], context, group)
-    certificates = {name: memory.recall(name, it, None, certificate) for name, it in config.certificates.items()}
-    servers = []
-    for host in config.hosts.values():
-        own = host.certificate or (options.default_certificate if host.name == CATCH_ALL else "")
-        targets = {name: groups[name].target for name in upstreams_of(host)}
+    groups = groups_of(config, memory)
+    certificates = memory.certificates.update(config.certificates, (), lambda *_: None, certificate)
+    servers = servers_of(config, base, groups, certificates, memory)
+    hosts = memory.once("hosts", servers, lambda: joined(servers.values()))
+    shown = memory.once("certificates", certificates, lambda: joined(certificates.values()))
+
+    shared = {
+        "listen.conf": listen_file(options, version, is_default=False),
+        "listen-default.conf": listen_file(options, version, is_default=True),
+    }
+    policies = own_options.policy_lines(hosts.zones, hosts.needs)
+    if policies:
+        shared["policies.conf"] = "".join(f"{line}\n" for line in policies).encode()
+    names = memory.once("names", config.hosts, lambda: lengths_of_names(config.hosts.values()))
+    has_patterns = any(path.startswith("patterns/") for path in hosts.files)
+    sizes = hash_sizes(names, hosts.variables + len(policies))
+    shared["nginx.conf"] = main_file(
+        options, version, base, sizes, has_policies=bool(policies), has_patterns=has_patterns
+    )
+    units = "".join([hosts.digest, shown.digest, *[it.digest for it in groups.values()]])
+    digest = digest_of_files({**shared, "digest.conf": digest_file(options, ""), "units": units.encode()})
+    shared["digest.conf"] = digest_file(options, digest)
+    shared["upstreams.conf"] = b"".join([it.text for it in groups.values()])
+    files = {**hosts.files, **shown.files, **shared}
+    origins = {**hosts.origins, **shown.origins, "upstreams.conf": group_origins(groups.values())}
+    return Bundle(dict(sorted(files.items())), digest, config, hosts.secrets | shown.secrets, origins)
+
+
+# ------------------------------------------------------------------ units
+
+
+def groups_of(config: Config, memory: Memory) -> Mapping[str, Rendered]:
+    """The group of each upstream, and those that a policy balances in another way."""
+    variants = memory.once("variants", config.hosts, lambda: variants_of(config))
+    more = {variant_name(kind, name): config.upstreams[name] for kind, name in variants}
+    size = zone_size([*config.upstreams.values(), *more.values()])
+    shared = (size, bool(config.options.resolvers), idle_lines(config.options))
+    plain = (*shared, "")
+    groups = memory.groups.update(config.upstreams, plain, lambda *_: plain, group)
+    if not more:
+        return groups
+    kinds = {variant_name(kind, name): kind for kind, name in variants}
+    return {**groups, **memory.variants.update(more, (shared, kinds), lambda name, _: (*shared, kinds[name]), group)}
+
+
+def servers_of(
+    config: Config,
+    base: Base,
+    groups: Mapping[str, Rendered],
+    certificates: Mapping[str, Rendered],
+    memory: Memory,
+) -> Mapping[str, Rendered]:
+    """The servers of each host."""
+    targets = {name: it.target for name, it in groups.items()}
+    default = config.options.default_certificate
+
+    def context_of(_: str, host: Host) -> Surroundings:
+        own = host.certificate or (default if host.name == CATCH_ALL else "")
+        used = {name: targets[name] for name in upstreams_of(host)}
         pems = {name: certificates[name].name for policy in policies_of(host) for name in certificates_of(policy)}
         aliases = tuple(map(config.certificates[own].is_for, host.aliases)) if own and host.aliases else ()
-        context_of_host = (targets, certificates[own].name if own else NOTHING, base, pems, aliases)
-        servers.append(memory.recall(host.name, host, context_of_host, server))
-    memory.turn()
+        return used, certificates[own].name if own else NOTHING, base, pems, aliases
 
-    files: dict[str, bytes] = {}
-    origins: dict[str, Lines] = {}
-    for it in servers:
-        files[f"hosts/{it.name}.conf"], origins[f"hosts/{it.name}.conf"] = it.text, it.origins
-        if it.patterns:
-            files[f"patterns/{it.name}.conf"], origins[f"patterns/{it.name}.conf"] = it.patterns, it.origins[:1]
-        files.update(it.files)
-    for name, it in certificates.items():
-        pem = config.certificates[name]
-        for path, content in ((f"certificates/{it.name}.crt", pem.chain), (f"certificates/{it.name}.key", pem.key)):
-            files[path], origins[path] = content, it.origins
-    files["upstreams.conf"], origins["upstreams.conf"] = concatenated(groups.values())
-    needs = frozenset[str]().union(*(it.needs for it in servers))
-    policies = own_options.policy_lines((zone for it in servers for zone in it.zones), needs)
-    if policies:
-        files["policies.conf"] = "".join(f"{line}\n" for line in policies).encode()
-    variables = sum(it.variables for it in servers) + len(policies)
-    files["nginx.conf"] = main_file(config, version, variables, base, files)
-    files["listen.conf"] = listen_file(options, version, is_default=False)
-    files["listen-default.conf"] = listen_file(options, version, is_default=True)
-    digest = digest_of_files({**files, "digest.conf": digest_file(options, "")})
-    files["digest.conf"] = digest_file(options, digest)
-    secrets = {f"certificates/{it.name}.key" for it in certificates.values()}
-    secrets |= {path for path in files if path.endswith(".htpasswd")}
-    return Bundle(dict(sorted(files.items())), digest, config, frozenset(secrets), origins)
+    return memory.servers.update(config.hosts, (targets, base, default, config.certificates), context_of, server)
 
 
-def variants_of(config: Config) -> set[tuple[str, str]]:
+def variants_of(config: Config) -> list[tuple[str, str]]:
     """The upstreams that a policy balances or speaks to in another way."""
     found = {
         (kind, name)
@@ -158,7 +119,7 @@ def variants_of(config: Config) -> set[tuple[str, str]]:
     }
     # Where an endpoint is named directly, it is one of the group without that.
     found |= {(kind.removeprefix(PERSISTENT), name) for kind, name in found if kind.startswith(f"{PERSISTENT}/")}
-    return found
+    return sorted(found)
 
 
 def policies_of(host: Host) -> list[Policy]:
@@ -189,147 +150,48 @@ def upstreams_of_route(route: Route) -> Iterator[str]:
         yield route.policy.canary.upstream
 
 
-def concatenated(parts: Iterable[Rendered]) -> tuple[bytes, Lines]:
-    """The texts of several units one after the other, and where each begins."""
-    texts: list[bytes] = []
-    origins: list[tuple[int, Source]] = []
-    line = 1
-    for part in parts:
-        texts.append(part.text)
-        origins.extend((line + offset, source) for offset, source in part.origins)
-        line += part.text.count(b"\n")
-    return b"".join(texts), tuple(origins)
-
-
-# ------------------------------------------------------------------ units
-
-
-def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) -> Rendered:
-    """The group of an upstream; one without endpoints has none, and neither has a name that nginx resolves."""
-    size, can_resolve, idle, kind = context
-    balance, _, speech = kind.partition("/")
-    fields = tuple(field for field in (balance.removeprefix(PERSISTENT), speech) if field)
-    name = syntax.name(object_name(upstream.id, *fields))
-    try:
-        if upstream.dns:
-            target = Target(syntax.dns_target(upstream.dns), is_dns=True) if can_resolve else Target()
-            return Rendered(upstream, context, name, target=target)
-        peers = [(syntax.address(endpoint), endpoint.weight) for endpoint in live(upstream.endpoints)]
-    except BadValue as error:
-        raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
-    if not peers:
-        return Rendered(upstream, context, name)
-    if balance == PERSISTENT:  # the same group, whose servers are named one by one
-        return Rendered(upstream, context, name, target=Target(name, servers=tuple(server for server, _ in peers)))
-    if speech.startswith("as_client"):  # what is idle there may be plain or not
-        idle = ()
-    text = macro("upstreams.conf", "upstream")(name, size, balance or upstream.balance, peers, idle).encode()
-    return Rendered(upstream, context, name, text, ((0, upstream.source),), Target(name))
-
-
-def live(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
-    """The endpoints that get requests: those that drain only when there are no others."""
-    weighted = [endpoint for endpoint in endpoints if endpoint.weight > 0]
-    return [endpoint for endpoint in weighted if not endpoint.draining] or weighted
-
-
-def certificate(unit: Certificate, context: None) -> Rendered:
-    """The name and origin of a certificate; its bytes are its own."""
-    return Rendered(unit, context, syntax.name(object_name(unit.id)), origins=((1, unit.source),))
-
-
-def server(
-    host: Host,
-    context: tuple[Mapping[str, Target], Word, Base, Mapping[str, Word], tuple[bool, ...]],
-) -> Rendered:
-    """The server of a host, another for names that its certificate is not for, and one for patterns."""
-    targets, own_certificate, base, certificates, aliases = context
-    snippet = host.policy.directives or ()
-    try:
-        base = snippets.base_with(base, snippet) if snippet else base
-        found = locations(host, targets, base, certificates)
-        servers = names_of(host, own_certificate, aliases)
-        patterns = pattern_names(host)
-        own, files = certificate_lines(host)
-        own += snippets.host(base, snippet) if snippet else ()
-    except BadValue as error:
-        raise Rejected(f"host {host.name[:80]!r}: {error}", host.sources) from error
-    write, beside = macro("host.conf", "server"), together(found)
-    blocks = [(it.origin, it.matches, it.handler.in_short, it.handler.written.lines) for it in found]
-    may_not_resolve = any(it.handler.may_not_resolve for it in found)
-
-    def text_of(listen: Word, names: Sequence[Word], shown: Word) -> str:
-        return write(listen, names, shown, own, blocks, beside.locations, may_not_resolve)
-
-    listen = LISTEN if host.name else LISTEN_DEFAULT
-    text = "".join([text_of(listen, names, shown) for names, shown in servers])
-    splits = [it.handler for it in found if it.handler.shares]
-    if splits or beside.maps:
-        text = macro("host.conf", "before")(beside.maps, splits) + text
-    return Rendered(
-        host,
-        context,
-        file_name(host),
-        text.encode(),
-        (((1, host.sources[0]),) if host.sources else ()) + route_lines(text, found),
-        variables=len(splits) + beside.variables,
-        patterns=text_of(LISTEN, patterns, NOTHING).encode() if patterns else b"",
-        files={**files, **beside.files} if files or beside.files else NO_FILES,
-        zones=tuple(beside.zones),
-        needs=frozenset(each for each in own_options.NEEDS if each in text) if beside.lines else frozenset(),
-    )
-
-
-def together(found: Sequence[Location]) -> Written:
-    """What the policies of all routes of a host say."""
-    written = [it.handler.written for it in found if it.handler.written is not NO_POLICIES]
-    if not written:
-        return NO_POLICIES
-    return Written(
-        lines=[line for each in written for line in each.lines],
-        maps=[line for each in written for line in each.maps],
-        locations=[line for each in written for line in each.locations],
-        files={path: content for each in written for path, content in each.files.items()},
-        zones=[zone for each in written for zone in each.zones],
-        variables=sum(each.variables for each in written),
-    )
-
-
-def file_name(host: Host) -> Word:
-    """The name of the file of a host."""
-    if host.name == CATCH_ALL:
-        return syntax.name("default")
-    fields = ("wildcard", host.name[2:]) if host.is_wildcard else (host.name,)
-    return syntax.name(object_name(*fields))
-
-
-def route_lines(text: str, found: Sequence[Location]) -> Lines:
-    """The line at which each location begins, which is that of its comment."""
-    lines, line, last = [], 2, 0
-    for it in found:
-        mark = text.index(ROUTE_MARK, last)
-        line += text.count("\n", last, mark)
-        last = mark + 1
-        lines.append((line, it.source))
-        line += 1
-    return tuple(lines)
+def group_origins(groups: Collection[Rendered]) -> Lines:
+    """Whose the lines of upstreams.conf are."""
+    first_lines = accumulate([it.lines for it in groups], initial=1)
+    return tuple((line, it.source) for line, it in zip(first_lines, groups, strict=False) if it.lines)
 
 
 # ------------------------------------------------------------------ files for all
 
 
-def main_file(config: Config, version: Version, variables: int, base: Base, files: Mapping[str, bytes]) -> bytes:
+class HashSizes(Struct, frozen=True):
+    """What nginx's tables of names need."""
+
+    names: int
+    bucket: int
+    variables: int
+
+
+def lengths_of_names(hosts: Iterable[Host]) -> tuple[int, int]:
+    """How many names there are that are no patterns, and the length of the longest."""
+    names = [name for host in hosts for name in (host.name, *host.aliases) if name and name[:2] != "*."]
+    return len(names), max(map(len, names), default=0)
+
+
+def hash_sizes(names: tuple[int, int], variables: int) -> HashSizes:
+    """Sizes that change seldom; a bucket holds the longest name, and others for a hash that is quick to build."""
+    count, longest = names
+    bucket = max(256, -(-(longest + 32) // 64) * 64)
+    return HashSizes(power_of_two(2 * count, least=512), bucket, power_of_two(2 * variables, least=1024))
+
+
+def main_file(
+    options: Options, version: Version, base: Base, sizes: HashSizes, *, has_policies: bool, has_patterns: bool
+) -> bytes:
     """The file that nginx is started with."""
-    options = config.options
-    names = [name for host in config.hosts.values() for name in (host.name, *host.aliases) if name and name[:2] != "*."]
     return fill(
         "nginx.conf",
         workers=options.workers or syntax.name("auto"),
         connections=options.max_connections or 16384,
         drain_timeout=syntax.seconds(options.drain_timeout),
-        names_hash_size=power_of_two(2 * len(names), least=512),
-        names_hash_bucket=bucket_size(names),
-        variables_hash_size=power_of_two(2 * variables, least=1024),
+        names_hash_size=sizes.names,
+        names_hash_bucket=sizes.bucket,
+        variables_hash_size=sizes.variables,
         idle_timeout=syntax.seconds(options.idle_timeout),
         keepalive_min_timeout=syntax.seconds(min(KEEPALIVE_MIN_SECONDS, options.idle_timeout)),
         has_keepalive_min_timeout=version >= KEEPALIVE_MIN_TIMEOUT,
@@ -350,8 +212,8 @@ def main_file(config: Config, version: Version, variables: int, base: Base, file
         request_headers=[(phrases.header(name), word) for name, word in base.request_headers],
         passes_server="server" not in {name.lower() for name in base.hidden},
         options=own_options.lines(options, base),
-        has_policies="policies.conf" in files,
-        has_patterns=any(path.startswith("patterns/") for path in files),
+        has_policies=has_policies,
+        has_patterns=has_patterns,
     )
 
 
@@ -386,12 +248,6 @@ def digest_file(options: Options, digest: str) -> bytes:
     )
 
 
-def bucket_size(names: Iterable[str]) -> int:
-    """Bytes of a bucket that holds the longest name, and enough others for a hash that is quick to build."""
-    longest = max(map(len, names), default=0)
-    return max(256, -(-(longest + 32) // 64) * 64)
-
-
 def zone_size(upstreams: Iterable[Upstream]) -> int:
     """KiB of shared memory for all groups: nginx needs less than one for a group and for each of its servers."""
     return power_of_two(sum(1 + len(upstream.endpoints) for upstream in upstreams), least=256)
@@ -400,33 +256,3 @@ def zone_size(upstreams: Iterable[Upstream]) -> int:
 def power_of_two(number: int, *, least: int) -> int:
     """The next power of two, so that sizes change seldom."""
     return max(least, 1 << max(number - 1, 0).bit_length())
-
-
-# ------------------------------------------------------------------ templates
-
-
-@cache
-def templates() -> jinja2.Environment:
-    """The templates; they print nothing that no encoder wrote."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("backends.nginx"),
-        undefined=jinja2.StrictUndefined,
-        finalize=syntax.only_encoded,
-        autoescape=False,  # noqa: S701 that is for HTML; here `finalize` watches
-        auto_reload=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
-@cache
-def macro(template: str, name: str) -> Callable[..., str]:
-    """A macro of a template, which is much cheaper to call than a template."""
-    found: Callable[..., str] = getattr(templates().get_template(f"{template}.j2").module, name)
-    return found
-
-
-def fill(template: str, **values: object) -> bytes:
-    """A template as a file."""
-    return templates().get_template(f"{template}.j2").render(values).encode()

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backends.nginx import create
-from backends.nginx.render import Memory, file_name, render
+from backends.nginx.memory import Memory
+from backends.nginx.render import render
+from backends.nginx.units import file_name
 from backends.nginx.version import detect, find_binary, parse
 from gen.backend import Bundle, Placement, digest_of_files
 from gen.errors import Rejected, UsageError
@@ -151,7 +153,7 @@ def configs(draw: st.DrawFn) -> Config:
     return config([draw(hosts(name)) for name in sorted(names)], upstreams, CERTIFICATES, Options(resolvers=resolvers))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(configs(), max_size=5))
 def test_any_history_gives_what_a_cold_start_gives(history: list[Config]) -> None:
     memory = Memory()

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.nginx import syntax
-from backends.nginx.render import templates
 from backends.nginx.syntax import Word
+from backends.nginx.template import templates
 from gen.errors import BadValue
 from gen.ir import DnsName, Endpoint, Redirect, Source
 
