@@ -25,7 +25,7 @@ class Envoy:
             *("request_headers", "response_headers", "cookie_rewrites", "redirect_rewrites"),
             *("mirror", "canary", "affinity", "hash_by", "hash_subset", "balance"),
             *("protocol", "upstream_tls", "timeouts", "retries", "connection_header", "access_log"),
-            *("allow", "deny", "auth_basic", "auth_external", "satisfy_any"),
+            *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "body_limit", "bandwidth"),
             "options.hidden_headers",
         )
     )

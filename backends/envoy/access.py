@@ -7,21 +7,17 @@ lets nobody else pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from ipaddress import ip_network
 
 from backends.envoy import syntax
-from backends.envoy.filters import HTTP, script
+from backends.envoy.filters import script
+from backends.envoy.networks import RBAC, SHADOW, one_of, per_route
 from backends.envoy.syntax import Json
 from backends.envoy.ways import Clusters, way_of_our_own
-from gen.errors import BadValue
 from gen.ir import NO_POLICY, Redirect, Route
 from gen.policy import ExternalAuth, Policy
 
-RBAC = f"{HTTP}rbac.v3.RBAC"
 NETWORKS, GRANTED = "gen.networks", "gen.granted"
 TOLD = "gen"  # the dynamic metadata in which our filters tell each other things
-SHADOW = "gen_"
 HASH = re.compile(
     r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./0-9A-Za-z]{53}"
     r"|\$(?:apr)?1\$[./0-9A-Za-z]{0,8}\$[./0-9A-Za-z]{22}"
@@ -30,7 +26,6 @@ HASH = re.compile(
     r"|\{S?SHA\}[A-Za-z0-9+/]{27,200}={0,2}|\{PLAIN\}.+"
 )
 """What passwords.lua compares, as long as it does not keep a worker for seconds."""
-ANYTHING: Json = {"any": True}
 
 CHAIN: list[Json] = [
     {"name": NETWORKS, "typed_config": {"@type": RBAC, "shadow_rules_stat_prefix": SHADOW}},
@@ -69,29 +64,6 @@ def networks(policy: Policy, *, is_shadow: bool) -> Json:
     if not wanted:
         return {}
     return {NETWORKS: per_route("shadow_rules" if is_shadow else "rules", "networks", wanted)}
-
-
-def one_of(cidrs: Sequence[str]) -> Json:
-    """The principal that comes from one of some networks; nobody where there are none.  Raises BadValue."""
-    if not cidrs:
-        return {"not_id": ANYTHING}
-    return {"or_ids": {"ids": [{"remote_ip": cidr(each)} for each in cidrs]}}
-
-
-def cidr(text: str) -> Json:
-    """A CidrRange.  Raises BadValue."""
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError as error:
-        raise BadValue("NetworkInvalid", f"{text[:80]!r} is not a network") from error
-    return {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}
-
-
-def per_route(field: str, name: str, principals: list[Json]) -> Json:
-    """What an RBAC filter does for a route: let those pass for whom all principals are true."""
-    policy = {"permissions": [ANYTHING], "principals": [{"and_ids": {"ids": principals}}]}
-    rules = {"action": "ALLOW", "policies": {name: policy}}
-    return {"@type": f"{RBAC}PerRoute", "rbac": {field: rules, "shadow_rules_stat_prefix": SHADOW}}
 
 
 def told(name: str, value: str) -> Json:

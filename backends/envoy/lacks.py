@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backends.envoy.access import HASH
+from backends.envoy.bodies import HELD
 from backends.envoy.onwards import STATUSES
 from gen.backend import Lack
 from gen.ir import HostPolicy, Options, Policy
@@ -33,6 +34,12 @@ def of_access(policy: Policy) -> Iterator[Lack]:
                 yield Lack("auth_basic.users", f"has a hash for {name} of an unknown kind, so no password fits")
     if policy.auth_external and policy.auth_external.cache_key:
         yield Lack("auth_external.cache_key", "has no effect: each request is asked about")
+    if len({limit.exempt for limit in policy.rate_limits or ()}) > 1:
+        yield Lack("rate_limits", "of one route exempt different networks", closes=True)
+    if policy.bandwidth and policy.bandwidth.after:
+        yield Lack("bandwidth.after", "has no effect: the limit counts from the first byte on")
+    if policy.body_limit and policy.body_limit > HELD:
+        yield Lack("body_limit", f"is {HELD} for a body of unknown size, which is held in memory")
 
 
 def of_requests(policy: Policy) -> Iterator[Lack]:

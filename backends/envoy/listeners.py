@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from backends.envoy import access, syntax
+from backends.envoy import access, bodies, limits, syntax
 from backends.envoy.filters import AFTER_ACCESS, BEFORE_ACCESS
 from backends.envoy.routes import NAME
 from backends.envoy.syntax import Json
@@ -98,7 +98,7 @@ def connection_manager(name: str, options: Options, told_port: int) -> Json:
         "upgrade_configs": [
             {"upgrade_type": "websocket", "filters": [*BEFORE_ACCESS, *access.CHAIN, *AFTER_ACCESS, ROUTER]}
         ],
-        "http_filters": [*BEFORE_ACCESS, *access.CHAIN, *body_limit(options), *AFTER_ACCESS, ROUTER],
+        "http_filters": [*BEFORE_ACCESS, *limits.CHAIN, *access.CHAIN, *bodies.CHAIN, *AFTER_ACCESS, ROUTER],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 
@@ -110,14 +110,6 @@ def told(name: str, number: int) -> Json:
         "mutations": [{"append": syntax.set_header(name, syntax.Format(str(int(number))))}],
     }
     return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}
-
-
-def body_limit(options: Options) -> list[Json]:
-    """The filter that answers 413; like nginx, it takes in the whole request before any of it is sent on."""
-    if not options.body_limit:
-        return []
-    limit = {"@type": f"{EXTENSION}filters.http.buffer.v3.Buffer", "max_request_bytes": options.body_limit}
-    return [{"name": "envoy.filters.http.buffer", "typed_config": limit}]
 
 
 # ------------------------------------------------------------------ TLS

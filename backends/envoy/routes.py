@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.envoy import access, answers, onwards, patience, syntax
+from backends.envoy import access, answers, bodies, limits, onwards, patience, syntax
 from backends.envoy.choices import Choice, choices
 from backends.envoy.patience import retries
 from backends.envoy.syntax import Format, Json
@@ -10,7 +10,7 @@ from backends.envoy.text import Line, Memo, line, opened
 from backends.envoy.ways import Clusters, Way, way_of
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, Options, Policy, Redirect, Route, Upstream
-from gen.policy import upstreams_of
+from gen.policy import RateLimit, upstreams_of
 
 NAME = "gen"
 BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
@@ -45,15 +45,17 @@ def table(config: Config, memo: Memo) -> tuple[list[Line], dict[str, Reached]]:
     """The RouteConfiguration of all hosts, and the clusters that it names."""
     idle = frozenset(name for name, upstream in config.upstreams.items() if is_idle(upstream))
     catch_all = config.hosts[CATCH_ALL]
-    hosts, reached = [], {}
+    hosts, reached, zones = [], {}, set[RateLimit]()
     for name, host in config.hosts.items():
         concerned = memo.same(f"idle {name}", idle & memo.recall(f"names {name}", named_by_policies, host))
         others = catch_all if host.is_wildcard else None
         lines, clusters = memo.recall(f"host {name}", virtual_host, host, config.options, others, concerned)
+        zones |= memo.recall(f"limits {name}", limits.limits_of, host)
         hosts.append(lines)
         reached.update(clusters)
     hidden = [syntax.header_name(name) for name in config.options.hidden_headers or ()]
-    head = TABLE | ({"response_headers_to_remove": hidden} if hidden else {})
+    head = TABLE | {"typed_per_filter_config": {**limits.of_table(zones), **bodies.of_table(config.options)}}
+    head |= {"response_headers_to_remove": hidden} if hidden else {}
     return opened(head, "virtual_hosts", hosts, None), dict(sorted(reached.items()))
 
 
@@ -106,7 +108,8 @@ def envoy_route(choice: Choice, guard: list[Json], clusters: Clusters) -> Json:
     match = syntax.path_match(choice.route.match) | ({"headers": headers} if headers else {}) | special
     filters = per_filter(choice.route, clusters)
     done = action(choice.route, clusters)
-    return {"match": match, **done, **({"typed_per_filter_config": filters} if filters else {})}
+    told = bodies.of_route(choice.route)
+    return {"match": match, **told, **done, **({"typed_per_filter_config": filters} if filters else {})}
 
 
 def per_filter(route: Route, clusters: Clusters) -> Json:
@@ -116,7 +119,9 @@ def per_filter(route: Route, clusters: Clusters) -> Json:
     """
     return {
         **answers.per_filter(route, clusters.idle),
+        **limits.per_filter(route.policy),
         **access.per_filter(route, clusters),
+        **bodies.per_filter(route.policy),
         **onwards.per_filter(route, clusters),
     }
 
@@ -144,6 +149,6 @@ def forward(action: Forward, policy: Policy, clusters: Clusters) -> Json:
         target["weighted_clusters"] = {"clusters": targets}
     if policy is NO_POLICY:
         return {"route": target}
-    target |= patience.of_route(policy)
+    target |= patience.of_route(policy) | limits.of_route(policy)
     headers = onwards.late_headers(policy)
     return {"route": target, **({"request_headers_to_add": headers} if headers else {})}

@@ -4,9 +4,9 @@ The schema is that of the message classes of envoy_data_plane: field numbers, ty
 so a name that they do not have is an error here.  The classes themselves are not used to serialize: they validate
 again at every step, which costs milliseconds a message.  An encoder is compiled once a class.
 
-Dicts are in the form of protobuf's JSON with the names of the .proto files: durations are "1.5s", enums their names,
-an Any has an "@type" beside its fields, a Struct is a dict.  Bytes are bytes.  What is present is
-written, defaults too.
+Dicts are in the form of protobuf's JSON with the names of the .proto files: durations are "1.5s", enums their names or
+numbers, an Any has an "@type" beside its fields, a Struct is a dict.  Bytes are bytes.  What is present is written,
+defaults too.
 """
 
 from __future__ import annotations
@@ -154,9 +154,10 @@ def raw(value: Any) -> bytes:
 
 
 def enum_encoder(content: type) -> Encode:
-    """An enum by its name in the .proto file."""
+    """An enum by its name in the .proto file, or by its number."""
     assert issubclass(content, Enum)
-    numbers = {member.name: varint(member.value) for member in content}
+    numbers: dict[Any, bytes] = {member.name: varint(member.value) for member in content}
+    numbers |= {int(member.value): varint(member.value) for member in content}
     renamed = content.betterproto_renamed_proto_names_to_value()
     numbers |= {name: varint(number) for name, number in renamed.items()}
 

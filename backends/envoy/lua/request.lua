@@ -11,6 +11,13 @@ local function without_dot(host)
   return find(host, ".:", 1, true) and gsub(host, "%.(:%d+)$", "%1") or host
 end
 
+-- Whether a request says that it has a larger body than its route, or else the route table, allows.
+local function is_too_large(handle, headers)
+  local length = tonumber(headers:get("content-length") or "")
+  local limit = length and (handle:metadata():get("body_limit") or handle:filterContext():get("body_limit"))
+  return limit and limit > 0 and length > limit
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local target, host = headers:get(":path"), headers:get(":authority")
@@ -30,6 +37,10 @@ function envoy_on_request(handle)
     handle:metadata()  -- asks for the route, which is chosen now
     headers:replace(":path", target)
     headers:replace(":authority", host)
+  end
+  if is_too_large(handle, headers) then
+    handle:respond({[":status"] = "413"}, "Payload Too Large")
+    return
   end
   if (headers:get("x-request-id") or "") == "" then
     headers:replace("x-request-id", identifier())
