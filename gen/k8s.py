@@ -257,13 +257,7 @@ class Namespace(Struct, frozen=True, gc=False):
     metadata: Metadata
 
 
-class Node(Struct, frozen=True, gc=False):
-    """v1 Node, whose addresses are read by whoever publishes them."""
-
-    metadata: Metadata
-
-
-Object = Ingress | IngressClass | Service | EndpointSlice | Endpoints | Secret | ConfigMap | Namespace | Node
+Object = Ingress | IngressClass | Service | EndpointSlice | Endpoints | Secret | ConfigMap | Namespace
 
 KINDS: Mapping[str, type[Object]] = {
     "Ingress": Ingress,
@@ -274,9 +268,8 @@ KINDS: Mapping[str, type[Object]] = {
     "Secret": Secret,
     "ConfigMap": ConfigMap,
     "Namespace": Namespace,
-    "Node": Node,
 }
-CLUSTER_SCOPED = frozenset({"IngressClass", "Namespace", "Node"})
+CLUSTER_SCOPED = frozenset({"IngressClass", "Namespace"})
 
 
 DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")

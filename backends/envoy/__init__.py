@@ -26,6 +26,7 @@ class Envoy:
             *("mirror", "canary", "affinity", "hash_by", "hash_subset", "balance"),
             *("protocol", "upstream_tls", "timeouts", "retries", "connection_header", "access_log"),
             *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "body_limit", "bandwidth"),
+            *("aliases", "alias_patterns"),
             "options.hidden_headers",
         )
     )

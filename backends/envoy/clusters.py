@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from backends.envoy import syntax
-from backends.envoy.filters import EXTENSION, HASH
-from backends.envoy.protocols import protocol
+from backends.envoy.filters import EXTENSION
+from backends.envoy.protocols import KEY_HEADER, protocol
 from backends.envoy.syntax import Json
 from backends.envoy.text import Line, line
 from backends.envoy.ways import KEY, Way
@@ -55,7 +55,7 @@ def balance(upstream: Upstream, way: Way) -> Json:
     """How requests are spread."""
     chosen = way.balance or upstream.balance
     if chosen == KEY:
-        return hashed("ring_hash", "RingHash", {"filter_state": {"key": HASH}})
+        return hashed("ring_hash", "RingHash", {"header": {"header_name": KEY_HEADER}})
     if chosen == "source_hash":
         return hashed("maglev", "Maglev", {"connection_properties": {"source_ip": True}})
     return {"lb_policy": BALANCE[chosen]}

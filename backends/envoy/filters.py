@@ -12,7 +12,7 @@ from backends.envoy.syntax import LUA, Json
 
 EXTENSION = "type.googleapis.com/envoy.extensions."
 HTTP = f"{EXTENSION}filters.http."
-CAPTURES, HASH, SESSION = "gen.captures", "gen.hash", "gen.session"
+CAPTURES, SESSION = "gen.captures", "gen.session"
 
 
 def script(name: str) -> Json:
@@ -34,8 +34,7 @@ GROUPS: Json = {"name": CAPTURES, "typed_config": {"@type": f"{HTTP}header_to_me
 BEFORE_ACCESS: list[Json] = [CHOICE, script("answers"), GROUPS]
 """Which route, what is answered whoever asks, what the regex of the route found."""
 
-KEYS: Json = {"name": HASH, "typed_config": {"@type": f"{HTTP}set_filter_state.v3.Config"}}
 SESSIONS: Json = {"name": SESSION, "typed_config": {"@type": f"{HTTP}stateful_session.v3.StatefulSession"}}
 
-AFTER_ACCESS: list[Json] = [script("upstream"), KEYS, SESSIONS]
+AFTER_ACCESS: list[Json] = [script("upstream"), SESSIONS]
 """What the request becomes for its upstream, and which endpoint gets it; the filters of bodies stand before these."""

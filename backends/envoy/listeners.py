@@ -19,6 +19,7 @@ from gen.ir import CATCH_ALL, Certificate, Config, Host, Options, Source
 EXTENSION = "type.googleapis.com/envoy.extensions."
 CONNECTION_MANAGER = f"{EXTENSION}filters.network.http_connection_manager.v3.HttpConnectionManager"
 DOWNSTREAM_TLS = f"{EXTENSION}transport_sockets.tls.v3.DownstreamTlsContext"
+Name = tuple[str, Host]
 ROUTES_FILE = "routes.json"
 NAMELESS = "unnamed.invalid"  # the host of an HTTP/1.0 request that names none
 
@@ -45,8 +46,8 @@ def https(config: Config) -> list[Line]:
     head = listener("https", options.https_port, options) | {"listener_filters": [TLS_INSPECTOR]}
     rest = {"name": "default", "filters": [manager], "transport_socket": tls(default)}
     chains = [
-        [chain(config.certificates[certificate], manager, hosts)]
-        for certificate, hosts in sorted(server_names(config).items())
+        [chain(config.certificates[certificate], manager, own)]
+        for certificate, own in sorted(server_names(config).items())
     ]
     return [
         (line(head)[0][:-1] + b",", None),
@@ -115,13 +116,12 @@ def told(name: str, number: int) -> Json:
 # ------------------------------------------------------------------ TLS
 
 
-def chain(certificate: Certificate, manager: Json, hosts: Iterable[Host]) -> Line:
+def chain(certificate: Certificate, manager: Json, names: Iterable[Name]) -> Line:
     """What the hosts of one certificate get.  Raises Rejected."""
-    names = [server_name(host) for host in hosts]
     return line(
         {
             "name": certificate.id,
-            "filter_chain_match": {"server_names": names},
+            "filter_chain_match": {"server_names": [server_name(*name) for name in names]},
             "transport_socket": tls(certificate),
             "filters": [manager],
         },
@@ -129,10 +129,10 @@ def chain(certificate: Certificate, manager: Json, hosts: Iterable[Host]) -> Lin
     )
 
 
-def server_name(host: Host) -> str:
+def server_name(name: str, host: Host) -> str:
     """The name in the client's greeting.  Raises Rejected."""
     try:
-        return syntax.domain(host.name)
+        return syntax.domain(name)
     except BadValue as error:
         raise Rejected(f"{blamed(host)}: {error}", (blamed(host),)) from error
 
@@ -165,19 +165,33 @@ def certificate_for_others(config: Config) -> str:
     return config.hosts[CATCH_ALL].certificate or config.options.default_certificate
 
 
-def server_names(config: Config) -> Mapping[str, list[Host]]:
-    """The hosts that must be told apart by name: those whose certificate is not the one they would get anyway.
+def server_names(config: Config) -> Mapping[str, list[Name]]:
+    """The names that must be told apart: those whose certificate is not the one they would get anyway.
 
-    Shape: certificate id -> hosts.  Envoy takes the exact name, else the longest `*.x`, else the default chain.
+    Shape: certificate id -> names.  Envoy takes the exact name, else the longest `*.x`, else the default chain.
     """
-    own = {name: host.certificate or config.options.default_certificate for name, host in config.hosts.items()}
-    wildcards = {name: own[name] for name, host in config.hosts.items() if host.is_wildcard}
+    own = {name: (certificate_of(name, host, config), host) for host in config.hosts.values() for name in names(host)}
+    wildcards = {name: certificate for name, (certificate, _) in own.items() if name.startswith("*.")}
     others = certificate_for_others(config)
-    chosen: dict[str, list[Host]] = {}
-    for name, host in config.hosts.items():
-        if name != CATCH_ALL and own[name] != fallback(name, wildcards, others):
-            chosen.setdefault(own[name], []).append(host)
+    chosen: dict[str, list[Name]] = {}
+    for name, (certificate, host) in own.items():
+        if certificate != fallback(name, wildcards, others):
+            chosen.setdefault(certificate, []).append((name, host))
     return chosen
+
+
+def names(host: Host) -> tuple[str, ...]:
+    """All names of a host but patterns; none for the catch-all."""
+    own = (host.name,) if host.name != CATCH_ALL else ()
+    return own + host.aliases
+
+
+def certificate_of(name: str, host: Host, config: Config) -> str:
+    """The certificate of a host under one of its names."""
+    default = config.options.default_certificate
+    if not host.certificate or name == host.name:
+        return host.certificate or default
+    return host.certificate if config.certificates[host.certificate].is_for(name) else default
 
 
 def fallback(name: str, wildcards: Mapping[str, str], default: str) -> str:

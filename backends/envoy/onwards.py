@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from backends.envoy import syntax
 from backends.envoy.choices import mark
-from backends.envoy.filters import EXTENSION, HASH, HTTP, SESSION
+from backends.envoy.filters import EXTENSION, HTTP, SESSION
 from backends.envoy.syntax import Format, Json
-from backends.envoy.ways import KEY, Clusters, balance, way_of_our_own
+from backends.envoy.ways import Clusters, way_of_our_own
 from gen.errors import BadValue
 from gen.ir import NO_POLICY, Forward, Match, Policy, Route
 from gen.policy import Affinity, CookieRewrite, Mirror, Retries, Text, Variable
@@ -74,7 +74,9 @@ def late_headers(policy: Policy) -> list[Json]:
 
 def path(pieces: Text) -> list[Json]:
     """A path that is put together of encoded pieces.  Raises BadValue."""
-    made: Text = tuple(Match("exact", piece).encoded if isinstance(piece, str) else piece for piece in pieces)
+    made: Text = tuple(
+        Match("exact", syntax.bounded(piece)).encoded if isinstance(piece, str) else piece for piece in pieces
+    )
     first = made[0] if made else ""
     return syntax.text(made if isinstance(first, str) and first.startswith("/") else ("/", *made))
 
@@ -128,21 +130,12 @@ def cookie(rewrite: CookieRewrite) -> Json:
 
 
 def choosing(policy: Policy) -> Json:
-    """What the filters behind upstream.lua do with the key or the endpoint that it found."""
-    if policy.affinity and policy.affinity.persistent:
-        state = {"@type": f"{EXTENSION}http.stateful_session.header.v3.HeaderBasedSessionState", "name": SESSION_HEADER}
-        session = {"session_state": {"name": "envoy.http.stateful_session.header", "typed_config": state}}
-        per_route = f"{HTTP}stateful_session.v3.StatefulSessionPerRoute"
-        return {SESSION: {"@type": per_route, "stateful_session": session}}
-    if balance(policy) != KEY:
+    """What the filter behind upstream.lua does with the endpoint that a cookie names."""
+    if not policy.affinity or not policy.affinity.persistent:
         return {}
-    value = {
-        "object_key": HASH,
-        "factory_key": "envoy.hashable_string",
-        "format_string": {"text_format_source": {"inline_string": "%DYNAMIC_METADATA(gen:hash)%"}},
-        "skip_if_empty": True,
-    }
-    return {HASH: {"@type": f"{HTTP}set_filter_state.v3.Config", "on_request_headers": [value]}}
+    state = {"@type": f"{EXTENSION}http.stateful_session.header.v3.HeaderBasedSessionState", "name": SESSION_HEADER}
+    session = {"session_state": {"name": "envoy.http.stateful_session.header", "typed_config": state}}
+    return {SESSION: {"@type": f"{HTTP}stateful_session.v3.StatefulSessionPerRoute", "stateful_session": session}}
 
 
 def affinity(wanted: Affinity, mark: str) -> Json:

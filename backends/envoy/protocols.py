@@ -6,13 +6,17 @@ from collections.abc import Sequence
 
 from backends.envoy import syntax
 from backends.envoy.bootstrap import HTTP_OPTIONS
-from backends.envoy.filters import EXTENSION
+from backends.envoy.filters import EXTENSION, HTTP
 from backends.envoy.syntax import Json
-from backends.envoy.ways import Way
+from backends.envoy.ways import KEY, Way
 from gen.backend import digest_of, object_name
 from gen.errors import BadValue
 from gen.ir import Certificate, Upstream
 from gen.policy import UpstreamTls
+
+HTTP_1: Json = {"explicit_http_config": {"http_protocol_options": {}}}
+KEY_HEADER = "x-gen-key"
+"""Where upstream.lua leaves the key that is hashed over the endpoints."""
 
 VERSIONS = {"TLSv1": "TLSv1_0", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 
@@ -20,15 +24,33 @@ VERSIONS = {"TLSv1": "TLSv1_0", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLS
 def protocol(way: Way, upstream: Upstream, certificate: Certificate | None) -> Json:
     """What the cluster of an upstream has for it.  Raises BadValue."""
     settings: Json = {}
-    if way.protocol in ("grpc", "grpcs"):
-        http2 = {"@type": f"type.googleapis.com/{HTTP_OPTIONS}", "explicit_http_config": {"http2_protocol_options": {}}}
-        settings["typed_extension_protocol_options"] = {HTTP_OPTIONS: http2}
+    if http := {**version(way), **forgetting(way)}:
+        options = {"@type": f"type.googleapis.com/{HTTP_OPTIONS}", **HTTP_1, **http}
+        settings["typed_extension_protocol_options"] = {HTTP_OPTIONS: options}
     if way.tls:
         context = tls(way.tls, upstream, certificate)
         if way.protocol == "grpcs":
             context["common_tls_context"]["alpn_protocols"] = ["h2"]
         settings["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
     return settings
+
+
+def version(way: Way) -> Json:
+    """HTTP/2 where gRPC wants it."""
+    return {"explicit_http_config": {"http2_protocol_options": {}}} if way.protocol in ("grpc", "grpcs") else {}
+
+
+def forgetting(way: Way) -> Json:
+    """Takes the key that chose the endpoint away once that is chosen."""
+    if way.balance != KEY:
+        return {}
+    removal = {"mutations": {"request_mutations": [{"remove": KEY_HEADER}]}}
+    filters = {
+        "header_mutation": {"@type": f"{HTTP}header_mutation.v3.HeaderMutation", **removal},
+        "upstream_codec": {"@type": f"{HTTP}upstream_codec.v3.UpstreamCodec"},
+    }
+    named = [{"name": f"envoy.filters.http.{name}", "typed_config": config} for name, config in filters.items()]
+    return {"http_filters": named}
 
 
 def tls(wanted: UpstreamTls, upstream: Upstream, certificate: Certificate | None) -> Json:

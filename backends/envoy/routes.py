@@ -17,7 +17,7 @@ BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
 CLIENT, SCHEME = Format("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), Format("%REQ(X-FORWARDED-PROTO)%")
 
 Reached = tuple[str, Way]
-VirtualHost = tuple[list[Line], dict[str, Reached]]
+Written = tuple[list[list[Line]], dict[str, Reached]]
 
 TABLE: Json = {
     "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
@@ -44,14 +44,17 @@ TABLE: Json = {
 def table(config: Config, memo: Memo) -> tuple[list[Line], dict[str, Reached]]:
     """The RouteConfiguration of all hosts, and the clusters that it names."""
     idle = frozenset(name for name, upstream in config.upstreams.items() if is_idle(upstream))
-    catch_all = config.hosts[CATCH_ALL]
-    hosts, reached, zones = [], {}, set[RateLimit]()
+    patterned = tuple(host for host in config.hosts.values() if host.alias_patterns)
+    strangers = memo.same("strangers", (*patterned, config.hosts[CATCH_ALL]))
+    hosts: list[list[Line]] = []
+    reached: dict[str, Reached] = {}
+    zones: set[RateLimit] = set()
     for name, host in config.hosts.items():
-        concerned = memo.same(f"idle {name}", idle & memo.recall(f"names {name}", named_by_policies, host))
-        others = catch_all if host.is_wildcard else None
-        lines, clusters = memo.recall(f"host {name}", virtual_host, host, config.options, others, concerned)
+        others = strangers if has_strangers(host) else ()
+        concerned = memo.same(f"idle {name}", idle & memo.recall(f"names {name}", named_by_policies, host, others))
+        written, clusters = memo.recall(f"host {name}", virtual_hosts, host, config.options, others, concerned)
         zones |= memo.recall(f"limits {name}", limits.limits_of, host)
-        hosts.append(lines)
+        hosts.extend(written)
         reached.update(clusters)
     hidden = [syntax.header_name(name) for name in config.options.hidden_headers or ()]
     head = TABLE | {"typed_per_filter_config": {**limits.of_table(zones), **bodies.of_table(config.options)}}
@@ -64,33 +67,59 @@ def is_idle(upstream: Upstream) -> bool:
     return upstream.dns is None and not any(each.weight > 0 for each in upstream.endpoints)
 
 
-def named_by_policies(host: Host) -> frozenset[str]:
+def has_strangers(host: Host) -> bool:
+    """Whether requests may come to a virtual host of a host that are for none of its names."""
+    return host.name == CATCH_ALL or any(name.startswith("*.") for name in (host.name, *host.aliases))
+
+
+def named_by_policies(host: Host, strangers: tuple[Host, ...]) -> frozenset[str]:
     """The upstreams of those routes for which it matters whether they have endpoints."""
-    special = [route for route in host.routes if route.policy is not NO_POLICY]
+    special = [route for each in (host, *strangers) for route in each.routes if route.policy is not NO_POLICY]
     actions = [route.action for route in special if isinstance(route.action, Forward)]
     own = (part.upstream for action in actions for part in action.split)
     return frozenset((*own, *(name for route in special for name in upstreams_of(route.policy))))
 
 
-def virtual_host(host: Host, options: Options, catch_all: Host | None, idle: frozenset[str]) -> VirtualHost:
-    """One host.  Raises Rejected, with the object to blame, for what Envoy has no words for.
+def virtual_hosts(host: Host, options: Options, strangers: tuple[Host, ...], idle: frozenset[str]) -> Written:
+    """One host: all its exact names together, then each wildcard.  Raises Rejected, with the object to blame.
 
     Envoy gives a request to the longest `*.x` that fits, whatever stands for the `*`, and never to another host after
-    that; so a wildcard host begins with the routes of the catch-all, for requests with more than one label there.
+    that; so a wildcard begins with the routes for all others, for requests with more than one label there.  `strangers`
+    are those others: hosts whose names are patterns, and the catch-all.
     """
     source = host.sources[0] if host.sources else host.routes[0].source
+    clusters = Clusters(idle)
+    names = [host.name, *host.aliases]
+    exact = [name for name in names if not name.startswith("*.")]
+    groups = [exact] if exact else []
+    groups += [[name] for name in names if name.startswith("*.")]
     try:
-        domain = syntax.domain(host.name)
-        guard = [syntax.not_one_label(host.name)] if catch_all else []
+        written = [virtual_host(host, group, options, strangers, clusters) for group in groups]
     except BadValue as error:
         raise Rejected(f"{source}: {error}", (source,)) from error
-    clusters = Clusters(idle)
-    head = {"name": domain, "domains": [domain], "retry_policy": retries(options)}
-    strangers = (
-        [each for route in catch_all.routes for each in route_lines(route, guard, clusters)] if catch_all else []
-    )
-    own = [each for route in host.routes for each in route_lines(route, [], clusters)]
-    return opened(head, "routes", [[each] for each in strangers + own], source), clusters.named
+    return [opened(head, "routes", [[each] for each in lines], source) for head, lines in written], clusters.named
+
+
+def virtual_host(
+    host: Host, names: list[str], options: Options, strangers: tuple[Host, ...], clusters: Clusters
+) -> tuple[Json, list[Line]]:
+    """What Envoy calls a virtual host, and its routes.  Raises BadValue; Rejected, with the route to blame."""
+    domains = [syntax.domain(name) for name in names]
+    lines: list[Line] = []
+    if names[0].startswith("*."):
+        for other in strangers:
+            lines += lines_of(other, [syntax.not_one_label(names[0])], clusters)
+    elif host.name == CATCH_ALL:
+        for other in strangers[:-1]:
+            lines += lines_of(other, [], clusters)
+    lines += [each for route in host.routes for each in route_lines(route, [], clusters)]
+    return {"name": domains[0], "domains": domains, "retry_policy": retries(options)}, lines
+
+
+def lines_of(other: Host, guard: list[Json], clusters: Clusters) -> list[Line]:
+    """The routes of another host within a virtual host: under its patterns, or of the catch-all."""
+    guards = [[*guard, syntax.host_has(pattern)] for pattern in other.alias_patterns] or [guard]
+    return [each for guard in guards for route in other.routes for each in route_lines(route, guard, clusters)]
 
 
 def route_lines(route: Route, guard: list[Json], clusters: Clusters) -> list[Line]:

@@ -23,6 +23,8 @@ HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 RESOLVER = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 HEADER = re.compile(r"[a-z0-9-]+")
+END_OF_HOST = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|\$")
+"""An escape or a class, in which nothing ends, or the sign for the end."""
 KEPT_ENCODED = {"%": "%25", "?": "%3F", "#": "%23"}
 VALUE_LIMIT = 8000
 LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
@@ -114,6 +116,13 @@ def not_one_label(name: str) -> Json:
     rest = domain(name).removeprefix("*").replace(".", r"\.")
     regex = f"(?i)[^.]+{rest}(?::[0-9]+)?"
     return {"name": ":authority", "string_match": {"safe_regex": {"regex": regex}}, "invert_match": True}
+
+
+def host_has(pattern: str) -> Json:
+    """A header matcher for hosts in which a regex is found; a port behind them does not count."""
+    searched = END_OF_HOST.sub(lambda found: "(?::[0-9]+)?$" if found[0] == "$" else found[0], bounded(pattern))
+    regex = f"(?i)[^:]*?(?:{searched})[^:]*(?::[0-9]+)?"
+    return {"name": ":authority", "string_match": {"safe_regex": {"regex": regex}}}
 
 
 # ------------------------------------------------------------------ headers that choose a route

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gen.backend import digest_of
+from gen.errors import BadValue
 from gen.ir import NO_POLICY, Policy
 from gen.policy import Text, UpstreamTls, Variable, literal
 
@@ -62,6 +63,14 @@ def way_of_our_own(is_secure: bool, host: Text) -> Way:
     return Way(protocol="https", tls=named)
 
 
+def mark(way: Way) -> str:
+    """What tells a way from others.  Raises BadValue."""
+    try:
+        return digest_of(msgspec.json.encode(way))
+    except UnicodeEncodeError as error:
+        raise BadValue("NotUnicode", "expected text that UTF-8 can hold") from error
+
+
 class Clusters:
     """The clusters that the routes of one host name, gathered while the routes are written.
 
@@ -73,7 +82,7 @@ class Clusters:
         self.named: dict[str, tuple[str, Way]] = {}
 
     def name(self, upstream: str, way: Way = OWN_WAY) -> str:
-        """The name of the cluster for an upstream that is reached in a way."""
-        name = upstream if way is OWN_WAY else f"{upstream}|{digest_of(msgspec.json.encode(way))}"
+        """The name of the cluster for an upstream that is reached in a way.  Raises BadValue."""
+        name = upstream if way is OWN_WAY else f"{upstream}|{mark(way)}"
         self.named[name] = (upstream, way)
         return name

@@ -38,8 +38,9 @@ local function keep(request, affinity)
       headers:replace("x-gen-session", key)
     end
   else
-    tell(handle, "hash", key or identifier())
-    tell(handle, "fresh", not key and told(handle, "hash") or "")
+    local fresh = not key and identifier()
+    headers:replace("x-gen-key", key or fresh)
+    tell(handle, "fresh", fresh or "")
   end
   tell(handle, "before", affinity.cookie .. "=")
   tell(handle, "after", "|" .. affinity.mark .. attributes(request, affinity))

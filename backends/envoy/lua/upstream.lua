@@ -39,7 +39,7 @@ end
 
 local function hash(request, pieces, subset)
   local key = text(request, pieces)
-  tell(request.handle, "hash", subset and key .. "#" .. random(1, tonumber(subset)) or key)
+  request.headers:replace("x-gen-key", subset and key .. "#" .. random(1, tonumber(subset)) or key)
 end
 
 local function prepare_redirects(request, redirects)
@@ -62,8 +62,8 @@ function envoy_on_request(handle)
   if redirects then prepare_redirects(request, redirects) end
   if mirror then copy(request, mirror) end
   local rewritten = path and path_of(request, path)
-  if headers then set_headers(request, headers) end
   if host then rename(request, host) end
+  if headers then set_headers(request, headers) end
   if rewritten then request.headers:replace(":path", rewritten .. sub(request.target, #request.path + 1)) end
 end
 

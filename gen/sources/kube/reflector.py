@@ -33,8 +33,6 @@ from gen.store import Change
 PAGE_SIZE = "500"
 
 Publish = Callable[[Sequence[Change]], None]
-Notice = Callable[[Ref, msgspec.Raw | None], None]
-"""Shown each object as it came, for what its view leaves out; None: it is gone."""
 Observe = Callable[[str, float], None]
 """Told of each failure: what it was, and after how many seconds it is tried again."""
 
@@ -59,13 +57,12 @@ class Reflector:
         timing: Timing,
         clock: Callable[[], float],
         observe: Observe,
-        notice: Notice | None = None,
     ) -> None:
         self.selection = selection
         self.synced = False
         self.faults: dict[Ref, Issue] = {}
         self._connection, self._publish, self._observe = connection, publish, observe
-        self._timing, self._clock, self._notice = timing, clock, notice
+        self._timing, self._clock = timing, clock
         self._backoff = Backoff(timing, clock)
         self._heard = clock()
         self._known: dict[Ref, Object] = {}
@@ -181,11 +178,6 @@ class Reflector:
             listing.faults[ref] = item
         else:
             listing.objects[ref] = item
-            self._show(ref, raw)
-
-    def _show(self, ref: Ref, raw: msgspec.Raw | None) -> None:
-        if self._notice:
-            self._notice(ref, raw)
 
     # -------------------------------------------------------------- believing
 
@@ -199,7 +191,6 @@ class Reflector:
             old[ref] = new[ref]
         for ref in gone:
             del old[ref]
-            self._show(ref, None)
         self.faults = listing.faults
         self._place, self._lost, self.synced = listing.version, False, True
         self._publish([*(Change(ref, new[ref]) for ref in changed), *(Change(ref, None) for ref in gone)])
@@ -232,9 +223,7 @@ class Reflector:
         if isinstance(item, Issue):
             self.faults[ref] = item
             self._publish([])
-            return
-        self._show(ref, event.raw)
-        if self.faults.pop(ref, None) or self._known.get(ref) != item:
+        elif self.faults.pop(ref, None) or self._known.get(ref) != item:
             self._known[ref] = item
             self._publish([Change(ref, item)])
 
@@ -246,5 +235,4 @@ class Reflector:
         self.faults.pop(event.ref, None)
         if known is not None:
             del self._known[event.ref]
-            self._show(event.ref, None)
         self._publish([Change(event.ref, None)])

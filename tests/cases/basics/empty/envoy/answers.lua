@@ -146,6 +146,8 @@ end
 
 -- Answers that nobody is asked for: redirects, preflight requests, upstreams without endpoints; and what all answers say.
 
+local LONGEST_PATH = 8000  -- the filter that finds groups leaves out longer values without a word
+
 local function origin(handle, headers, host)
   return headers:get("x-forwarded-proto") .. "://" .. (host and host .. ":" .. port(handle) or headers:get(":authority"))
 end
@@ -218,7 +220,8 @@ local function answer(request, asked)
     if origin then
       tell(request.handle, "origin", origin)
       if headers:get(":method") == "OPTIONS" then
-        return {[":status"] = "204", ["content-type"] = "text/plain charset=UTF-8", ["content-length"] = "0"}
+        tell(request.handle, "preflight", true)
+        return {[":status"] = "204"}
       end
     end
   end
@@ -229,6 +232,8 @@ local function answer(request, asked)
     return {[":status"] = https.status, ["location"] = secured(request, https)}
   elseif asked:get("is_out_of_service") then
     return {[":status"] = "503"}
+  elseif asked:get("captures") and #request.path > LONGEST_PATH then
+    return {[":status"] = "414"}
   end
 end
 
@@ -251,6 +256,9 @@ function envoy_on_response(handle)
   if cors and origin then
     headers:replace("access-control-allow-origin", origin)
     set(headers, cors.headers)
+    if told(handle, "preflight") then
+      headers:replace("content-type", "text/plain charset=UTF-8")
+    end
   end
   set(headers, asked:get("headers"))
 end

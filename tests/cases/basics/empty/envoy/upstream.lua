@@ -240,8 +240,9 @@ local function keep(request, affinity)
       headers:replace("x-gen-session", key)
     end
   else
-    tell(handle, "hash", key or identifier())
-    tell(handle, "fresh", not key and told(handle, "hash") or "")
+    local fresh = not key and identifier()
+    headers:replace("x-gen-key", key or fresh)
+    tell(handle, "fresh", fresh or "")
   end
   tell(handle, "before", affinity.cookie .. "=")
   tell(handle, "after", "|" .. affinity.mark .. attributes(request, affinity))
@@ -327,7 +328,7 @@ end
 
 local function hash(request, pieces, subset)
   local key = text(request, pieces)
-  tell(request.handle, "hash", subset and key .. "#" .. random(1, tonumber(subset)) or key)
+  request.headers:replace("x-gen-key", subset and key .. "#" .. random(1, tonumber(subset)) or key)
 end
 
 local function prepare_redirects(request, redirects)
@@ -350,8 +351,8 @@ function envoy_on_request(handle)
   if redirects then prepare_redirects(request, redirects) end
   if mirror then copy(request, mirror) end
   local rewritten = path and path_of(request, path)
-  if headers then set_headers(request, headers) end
   if host then rename(request, host) end
+  if headers then set_headers(request, headers) end
   if rewritten then request.headers:replace(":path", rewritten .. sub(request.target, #request.path + 1)) end
 end
 
