@@ -6,7 +6,7 @@ that is the order of the model.  Where a host has a pattern, every route but the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -65,20 +65,35 @@ def locations(
     host: Host, targets: Mapping[str, Target], base: Base = NO_BASE, certificates: Mapping[str, Word] = NO_CERTIFICATES
 ) -> list[Location]:
     """The locations of a host, in order.  Raises Rejected, with the object to blame, for what nginx cannot hold."""
+    matches = tuple([route.match for route in host.routes])
+    handlers = [*handlers_of(host, targets, base, certificates)]
+    places = needed(matches, tuple(map(id, handlers)))
     found = []
-    known: dict[tuple[int, Action], Handler] = {}
-    for route, spots in zip(host.routes, spots_of(tuple([route.match for route in host.routes])), strict=True):
+    for route, wanted, spots, done in zip(host.routes, spots_of(matches), places, handlers, strict=True):
         try:
-            matches = [place(how, path) for how, path in spots]
-            if matches:
-                key = id(route.policy), route.action
-                done = known.get(key) or handler(host, route, targets, base, certificates)
-                if not done.shares and not done.written.is_own:
-                    known[key] = done
-                found.append(Location(route.source, syntax.origin(route.source), matches, done))
+            if wanted:
+                found.append(
+                    Location(route.source, syntax.origin(route.source), [place(*spot) for spot in spots], done)
+                )
         except BadValue as error:
             raise Rejected(f"{route.source}: {error}", (route.source,)) from error
     return found
+
+
+def handlers_of(
+    host: Host, targets: Mapping[str, Target], base: Base, certificates: Mapping[str, Word]
+) -> Iterator[Handler]:
+    """What each route does; the very same for routes with the same policy and action.  Raises Rejected."""
+    known: dict[tuple[int, Action], Handler] = {}
+    for route in host.routes:
+        key = id(route.policy), route.action
+        try:
+            done = known.get(key) or handler(host, route, targets, base, certificates)
+        except BadValue as error:
+            raise Rejected(f"{route.source}: {error}", (route.source,)) from error
+        if not done.shares and not done.written.is_own:
+            known[key] = done
+        yield done
 
 
 # ------------------------------------------------------------------ which requests
@@ -113,6 +128,40 @@ def spots_of(matches: Sequence[Match]) -> list[list[Spot]]:
     for spot, number in owners.items():
         spots[number].append(spot)
     return spots
+
+
+def needed(matches: Sequence[Match], handlers: Sequence[int]) -> list[list[Spot]]:
+    """The places of each route, without those where nginx would do the same anyway: every location costs it 12 kB.
+
+    Shape: `handlers` are equal for routes that do the same.
+    """
+    first = {handler: number for number, handler in reversed([*enumerate(handlers)])}
+    return distinct(matches, tuple([first[handler] for handler in handlers]))
+
+
+@lru_cache(maxsize=1024)
+def distinct(matches: Sequence[Match], classes: Sequence[int]) -> list[list[Spot]]:
+    """The places that are needed; a path stays where nginx would redirect it to one below."""
+    spots = spots_of(matches)
+    owners = {spot: classes[number] for number, own in enumerate(spots) for spot in own}
+    if any(how.endswith("pattern") for how, _ in owners):
+        return spots
+    kept = {spot for spot in owners if owners.get(above(spot, owners)) != owners[spot]}
+    redirected = {path[:-1] for _, path in kept if path.endswith("/")}
+    kept |= {(how, path) for how, path in owners if how == "exact" and path in redirected}
+    return [[spot for spot in own if spot in kept] for own in spots]
+
+
+def above(spot: Spot, owners: Container[Spot]) -> Spot:
+    """The longest prefix that takes over where a place is left out; all prefixes end with a slash."""
+    how, path = spot
+    if how == "exact" and ("prefix", path) in owners:
+        return "prefix", path
+    while path:
+        path = path[: path.rstrip("/").rfind("/") + 1] if path != "/" else ""
+        if ("prefix", path) in owners:
+            break
+    return "prefix", path
 
 
 def pattern_spot(match: Match) -> Spot:

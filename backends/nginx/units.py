@@ -29,7 +29,8 @@ def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) 
     size, can_resolve, idle, kind = context
     balance, _, speech = kind.partition("/")
     fields = tuple(field for field in (balance.removeprefix(PERSISTENT), speech) if field)
-    name = syntax.name(object_name(upstream.id, *fields))
+    slug, _, digest = object_name(upstream.id, *fields).rpartition("-")
+    name = syntax.name(f"{digest}-{slug}")  # nginx compares the names of all groups with each `proxy_pass`
     try:
         if upstream.dns:
             target = Target(syntax.dns_target(upstream.dns), is_dns=True) if can_resolve else Target()

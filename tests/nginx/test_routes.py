@@ -12,7 +12,7 @@ import pytest
 from backends.nginx.parts import Target
 from backends.nginx.routes import locations
 from backends.nginx.syntax import Word
-from gen.ir import Forward, Host, Match, Policy, Respond, Route, Source, Weighted
+from gen.ir import Action, Forward, Host, Match, MatchKind, Policy, Respond, Route, Source, Weighted
 from tests.haproxy.configs import config, host, to, upstream
 from tests.live.client import Connection, Request
 from tests.live.echo import EchoNet
@@ -52,8 +52,8 @@ def paths(choice: random.Random) -> Iterator[str]:
         yield f"/{pieces}" + ("/" if pieces and choice.random() < 0.3 else "")
 
 
-def random_host(number: int, choice: random.Random) -> Host:
-    """A host with routes of all kinds, complete and in match order."""
+def random_host(number: int, choice: random.Random, kinds: int) -> Host:
+    """A host with routes of all kinds, complete and in match order, which do so many different things."""
     some = paths(choice)
     exact = {next(some) for _ in range(choice.randint(0, 4))}
     prefixes = {next(some) for _ in range(choice.randint(0, 6))} - {"/"}
@@ -66,8 +66,9 @@ def random_host(number: int, choice: random.Random) -> Host:
     ]
     at = Source("Ingress", "ns", "random").at
     forward = Forward((Weighted("echo"),))
+    policies = [Policy(upstream_host=(f"route-{place % kinds}",)) for place in range(len(matches))][:kinds]
     routes = (
-        Route(match, forward, at(f"spec.rules[0].http.paths[{place}]"), Policy(upstream_host=(f"route-{place}",)))
+        Route(match, forward, at(f"spec.rules[0].http.paths[{place}]"), policies[place % kinds])
         for place, match in enumerate(matches)
     )
     return Host(f"host-{number}.test", tuple(routes))
@@ -89,12 +90,12 @@ def wire(path: str, choice: random.Random) -> str:
     return quote(path if path.startswith("/") else f"/{path}", safe=safe)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_random_hosts_are_routed_as_the_model_says(running: Running, echo: EchoNet, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "kinds"), [(1, 99), (2, 2)])
+def test_random_hosts_are_routed_as_the_model_says(running: Running, echo: EchoNet, seed: int, kinds: int) -> None:
     choice = random.Random(seed)
     address = fresh_address(8080)
     echo.listen(address, 8080, "echo")
-    hosts = [random_host(number, choice) for number in range(HOSTS)]
+    hosts = [random_host(number, choice, kinds) for number in range(HOSTS)]
     running.go(config(hosts, (upstream("echo", address),)))
     faults = []
     for one in hosts:
@@ -104,7 +105,7 @@ def test_random_hosts_are_routed_as_the_model_says(running: Running, echo: EchoN
                 reply = connection.exchange(Request(one.name, target))
                 wanted = next(at for at, route in enumerate(one.routes) if takes(route.match, normalised(path)))
                 got = reply.seen.value("host") if reply.seen else f"{reply.status}"
-                if got != f"route-{wanted}":
+                if got != f"route-{wanted % kinds}":
                     faults.append(
                         f"{target}: {got}, not {one.routes[wanted].match}, of {[r.match for r in one.routes]}"
                     )
@@ -116,8 +117,9 @@ def test_random_hosts_are_routed_as_the_model_says(running: Running, echo: EchoN
 
 def words(*rules: tuple[str, str], target: str = "group") -> list[Sequence[str]]:
     """The location words of each route."""
-    routes = [(kind, path, to("x")) for kind, path in rules]
-    found = locations(host("a.test", *routes), {"x": Target(Word(target))})  # type: ignore[arg-type]
+    routes = [(kind, path, to(f"x{number}")) for number, (kind, path) in enumerate(rules)]
+    targets = {f"x{number}": Target(Word(f"{target}{number}")) for number in range(len(rules))}
+    found = locations(host("a.test", *routes), targets)  # type: ignore[arg-type]
     return [location.matches for location in found]
 
 
@@ -166,3 +168,14 @@ def test_weights_become_shares(weights: tuple[int, ...], shares: list[str]) -> N
 def test_own_answers_need_no_upstream() -> None:
     (location,) = locations(host("a.test", ("prefix", "/", Respond(200, "x"))), {})
     assert location.handler.in_short == 'return 200 "x";'
+
+
+def test_a_place_that_changes_nothing_is_left_out() -> None:
+    rules: list[tuple[MatchKind, str, Action]] = [
+        ("exact", "/x", to("u")), ("prefix", "/a/b", to("u")), ("prefix", "/a", to("v")), ("prefix", "/c/", to("v")),
+        ("exact", "/a/b/d/", to("u")), ("exact", "/e/", to("v")), ("prefix", "/", to("u")),
+    ]  # fmt: skip
+    found = locations(host("a.test", *rules), {name: Target(Word(name)) for name in "uv"})
+    assert [[*each.matches] for each in found] == [
+        [], ['= "/a/b"', '"/a/b/"'], ['= "/a"', '"/a/"'], ['"/c/"'], [], ['= "/e/"'], ['"/"', '= "/c"', '= "/e"'],
+    ]  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import annotated
+from benchmarks import annotated, layout
 from benchmarks.__main__ import main
 from benchmarks.manifests import write
 from tests.live.proxies import BACKENDS, need_proxy
@@ -39,3 +39,11 @@ def test_every_ingress_of_it_is_annotated(tmp_path: Path) -> None:
     written = "".join(file.read_text() for file in folder.iterdir())
     assert written.count("annotations:") == written.count("kind: Ingress\n") == 150
     assert written.count(annotated.PREFIX) == 5 * 150
+
+
+def test_a_small_benchmark_of_layouts(capsys: pytest.CaptureFixture[str]) -> None:
+    need_proxy("nginx")
+    assert layout.main(["--size", "20", "--times", "1"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [words[1] for words in lines] == ["obvious", "gen", "ratio"]
+    assert all(float(words[-1]) > 0 for words in lines)
