@@ -147,7 +147,7 @@ def proxy(
     places = {name: fresh_address(8080) for name in names}
     for name, address in places.items():
         context = demanding(folder) if name == "secure" else None
-        echo.listen(address, 8080, name, tls=context, status=503 if name == "failing" else 200)
+        echo.listen(address, 8080, name, speaks=context, status=503 if name == "failing" else 200)
     upstreams = (
         *(upstream(name, address) for name, address in places.items() if name not in ("other", "failing")),
         upstream("both", places["twin"], places["other"]),
