@@ -257,7 +257,13 @@ class Namespace(Struct, frozen=True, gc=False):
     metadata: Metadata
 
 
-Object = Ingress | IngressClass | Service | EndpointSlice | Endpoints | Secret | ConfigMap | Namespace
+class Node(Struct, frozen=True, gc=False):
+    """v1 Node, whose addresses are read by whoever publishes them."""
+
+    metadata: Metadata
+
+
+Object = Ingress | IngressClass | Service | EndpointSlice | Endpoints | Secret | ConfigMap | Namespace | Node
 
 KINDS: Mapping[str, type[Object]] = {
     "Ingress": Ingress,
@@ -268,8 +274,9 @@ KINDS: Mapping[str, type[Object]] = {
     "Secret": Secret,
     "ConfigMap": ConfigMap,
     "Namespace": Namespace,
+    "Node": Node,
 }
-CLUSTER_SCOPED = frozenset({"IngressClass", "Namespace"})
+CLUSTER_SCOPED = frozenset({"IngressClass", "Namespace", "Node"})
 
 
 DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")

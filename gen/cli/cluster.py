@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gen.cli.flags import Flags
 from gen.k8s import Ref
 from gen.selector import parse
-from gen.sources.cluster import ClusterSource
 from gen.sources.kube.access import Access, load_access
 from gen.sources.kube.connection import Connection
-from gen.sources.kube.reflector import Observe
 from gen.sources.kube.selection import Scope, Selection
-from gen.translate.references import references
 from gen.translate.settings import Settings
 
 
-def connection_of(flags: Flags) -> Connection:
-    """The way to the API server.  Raises InputError when there is none to be found."""
+def connections_of(flags: Flags) -> Callable[[], Connection]:
+    """Makes connections to the API server.  Raises InputError when there is no way to it."""
 
     def load() -> Access:
         return load_access(flags.kubeconfig or None, flags.context or None)
 
-    return Connection(load, load())
-
-
-def source_of(flags: Flags, settings: Settings, connection: Connection, observe: Observe) -> ClusterSource:
-    """The objects that the flags speak of; the source owns the connection.  Raises UsageError."""
-    scope = scope_of(flags, settings)
-    return ClusterSource(connection, scope, references=references(settings), observe=observe)
+    access = load()
+    return lambda: Connection(load, access)
 
 
 def scope_of(flags: Flags, settings: Settings) -> Scope:

@@ -22,6 +22,17 @@ class Flags(Struct, frozen=True, kw_only=True):
     secrets: str = "watch"
     disable_ingress_class_lookup: bool = False
 
+    # what is written into the cluster
+    status: str | None = None
+    publish_service: str = ""
+    publish_status_address: tuple[str, ...] = ()
+    publish_node_selector: str = ""
+    report_node_internal_ip_address: bool = False
+    update_status_on_shutdown: bool = False
+    events: bool = False
+    election_id: str = ""
+    disable_leader_election: bool = False
+
     # what counts
     profile: str = "spec"
     ingress_class: str | None = None

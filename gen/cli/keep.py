@@ -27,9 +27,11 @@ from gen.report.log import Log
 from gen.report.metrics import Metrics
 from gen.sources import ObjectSource
 from gen.sources.directory import ManifestDirectory
+from gen.store import Store
 from gen.translate.settings import Settings
 
 if TYPE_CHECKING:
+    from gen.reconcile.cluster.writing import Writing
     from gen.sources.cluster import ClusterSource
 
 
@@ -55,23 +57,25 @@ async def keep(flags: Flags, state: Path, runtime: Path) -> None:
         for observer in observers:
             observer.observe(event)
 
+    pipeline = Pipeline(settings, backend)
     source: ObjectSource
+    writing: Writing | None = None
     if flags.filename:
         source = files = directory_of(flags)
         observers.append(Log(files.locate))
     else:
-        source = cluster = cluster_of(flags, settings, observe)
+        source, writing = cluster_of(flags, settings, pipeline.store, observe)
         observers.append(Log())
-        metrics.show_staleness(cluster.staleness)
-
-    loop = Reconciler(
-        source=source, build=Pipeline(settings, backend).build, backend=backend, observe=observe, timing=Timing()
-    )
+        observers += [writing] if writing else []
+        metrics.show_staleness(source.staleness)
+    loop = Reconciler(source=source, build=pipeline.build, backend=backend, observe=observe, timing=Timing())
     stopping, hurry = asyncio.Event(), asyncio.Event()
     listen_to_signals(stopping, hurry)
     told = {"version": __version__, "backend": flags.backend, "proxy": flags.proxy, "state_dir": str(state)}
     logging.getLogger("gen").info("gen starts", extra={"fields": told})
     async with contextlib.AsyncExitStack() as stack:
+        if writing:
+            await stack.enter_async_context(writing.at_work())
         if flags.admin:
             await stack.enter_async_context(serve(*host_and_port("--admin", flags.admin), health, metrics))
         await loop.run(stopping, hurry)
@@ -85,12 +89,27 @@ def directory_of(flags: Flags) -> ManifestDirectory:
     )
 
 
-def cluster_of(flags: Flags, settings: Settings, observe: Callable[[Event], None]) -> ClusterSource:
-    """The cluster that a kubeconfig or the pod leads to.  Raises UsageError and InputError."""
-    from gen.cli.cluster import connection_of, source_of
+def cluster_of(
+    flags: Flags, settings: Settings, store: Store, observe: Callable[[Event], None]
+) -> tuple[ClusterSource, Writing | None]:
+    """The cluster that a kubeconfig or the pod leads to, and what writes there.  Raises UsageError and InputError."""
+    from gen.cli.cluster import connections_of, scope_of
+    from gen.cli.writing import wanted_of
+    from gen.reconcile.cluster.writing import Writing
+    from gen.sources.cluster import ClusterSource
+    from gen.translate.references import references
 
-    connection = connection_of(flags)
-    return source_of(flags, settings, connection, lambda error, delay: observe(SourceFailed(error, delay)))
+    wanted, scope = wanted_of(flags, settings), scope_of(flags, settings)
+    connect = connections_of(flags)
+    writing = None if wanted.is_nothing else Writing(wanted, connect, lookup=store.get, observe=observe)
+    source = ClusterSource(
+        connect(),
+        scope,
+        references=references(settings),
+        observe=lambda *said: observe(SourceFailed(*said)),
+        notice=writing.notice if writing else None,
+    )
+    return source, writing
 
 
 def listen_to_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:

@@ -146,6 +146,20 @@ CLUSTER: tuple[Flag, ...] = (
     BoolFlag("--disable-ingress-class-lookup", help="Read no IngressClass: a class is ours by its name alone."),
 )  # fmt: skip
 
+WRITE: tuple[Flag, ...] = (
+    Flag("--status", type=click.Choice(["off", "observe", "own"]),
+         help="Write to the status of Ingresses where clients reach the proxy, or only log that.  "
+              "[default: own with a --publish flag, else off]"),
+    Flag("--publish-service", metavar="NAMESPACE/NAME", help="Clients reach the proxy by this Service."),
+    ListFlag("--publish-status-address", metavar="ADDRESSES", help="Clients reach the proxy here: IPs or names."),
+    Flag("--publish-node-selector", metavar="SELECTOR", help="Clients reach the proxy on the nodes with these labels."),
+    BoolFlag("--report-node-internal-ip-address", help="Publish the internal addresses of nodes."),
+    BoolFlag("--update-status-on-shutdown", help="Take the addresses back at the end; for a single replica."),
+    BoolFlag("--events", help="Tell on each Ingress, as Events, what became of it."),
+    Flag("--election-id", metavar="NAME", help="The Lease of those that may write.  [default: gen-leader-CLASS]"),
+    BoolFlag("--disable-leader-election", help="Write without a Lease; for a single replica."),
+)  # fmt: skip
+
 MEANING: tuple[Flag, ...] = (
     Flag("--profile", type=click.Choice(["spec", "ingress-nginx"]),
          help="Follow the Kubernetes specification, or the retired controller."),
@@ -197,5 +211,5 @@ GENERAL: tuple[click.Option, ...] = (
     Flag("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much is told."),
 )  # fmt: skip
 
-SHARED = {flag.key: flag for flag in (*INPUT, *CLUSTER, *MEANING, *LISTEN, BACKEND, *PLACE, *LOOP, GENERAL[-1])
+SHARED = {flag.key: flag for flag in (*INPUT, *CLUSTER, *WRITE, *MEANING, *LISTEN, BACKEND, *PLACE, *LOOP, GENERAL[-1])
           if isinstance(flag, Flag)}  # fmt: skip

@@ -9,7 +9,7 @@ import signal
 import sys
 
 from gen.cli.flags import Flags
-from gen.cli.options import BACKEND, CLUSTER, INPUT, LISTEN, LOOP, MEANING, PLACE, Command
+from gen.cli.options import BACKEND, CLUSTER, DEFAULTS, INPUT, LISTEN, LOOP, MEANING, PLACE, WRITE, Command
 from gen.errors import UsageError
 
 
@@ -20,8 +20,11 @@ def run(flags: Flags) -> int:
     """
     if "-" in flags.filename:
         raise UsageError("stdin cannot be watched: give -f DIR, or no -f for a cluster")
-    if flags.filename and (flags.kubeconfig or flags.context):
-        raise UsageError("-f is for manifests, --kubeconfig and --context are for a cluster: give either")
+    for_clusters = [
+        flag.key for flag in (*CLUSTER, *WRITE) if getattr(flags, str(flag.name)) != DEFAULTS[str(flag.name)]
+    ]
+    if flags.filename and for_clusters:
+        raise UsageError(f"-f is for manifests, --{for_clusters[0]} is for a cluster: give either")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.umask(0o027)
     gc.enable()
@@ -48,4 +51,4 @@ def run(flags: Flags) -> int:
     return 0
 
 
-COMMAND = Command("run", run, [BACKEND, *INPUT, *CLUSTER, *MEANING, *LISTEN, *PLACE, *LOOP])
+COMMAND = Command("run", run, [BACKEND, *INPUT, *CLUSTER, *WRITE, *MEANING, *LISTEN, *PLACE, *LOOP])

@@ -72,10 +72,28 @@ class SourceFailed(Struct, frozen=True):
     delay: float
 
 
+class Leadership(Struct, frozen=True):
+    """This gen has become the one that writes into the cluster, or is it no more."""
+
+    is_leader: bool
+
+
+class Written(Struct, frozen=True):
+    """Something was written into the cluster, or would have been (observed), or could not be (failed).
+
+    Shape: `what` names it, `error` says why it failed.
+    """
+
+    kind: Literal["lease", "status", "event"]
+    result: Literal["written", "observed", "failed"]
+    what: str
+    error: str = ""
+
+
 class Fault(Struct, frozen=True):
     """A defect of gen itself: what is live stays live."""
 
     error: BaseException
 
 
-Event = Attempt | Restored | IssuesFound | ProxyResumed | ProxyGone | SourceFailed | Fault
+Event = Attempt | Restored | IssuesFound | ProxyResumed | ProxyGone | SourceFailed | Leadership | Written | Fault

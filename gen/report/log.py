@@ -12,7 +12,18 @@ import msgspec
 
 from gen.backend import Bundle
 from gen.ir import Issue
-from gen.report.events import Attempt, Event, Fault, IssuesFound, ProxyGone, ProxyResumed, Restored, SourceFailed
+from gen.report.events import (
+    Attempt,
+    Event,
+    Fault,
+    IssuesFound,
+    Leadership,
+    ProxyGone,
+    ProxyResumed,
+    Restored,
+    SourceFailed,
+    Written,
+)
 from gen.report.text import Locate, issue_line, nowhere, printable
 
 LOGGER = logging.getLogger("gen")
@@ -23,6 +34,16 @@ ATTEMPTS = {
     "held": (logging.WARNING, "on hold: nothing is changed"),
     "rejected": (logging.ERROR, "the proxy refused the configuration; the one before stays, until the input changes"),
     "failed": (logging.ERROR, "the configuration did not go live; another try follows"),
+}
+
+LEADERSHIP = {
+    True: "this gen writes into the cluster from now on",
+    False: "this gen does not write into the cluster any more",
+}
+WRITES = {
+    "written": (logging.DEBUG, "written into the cluster"),
+    "observed": (logging.INFO, "would be written into the cluster"),
+    "failed": (logging.WARNING, "cannot be written into the cluster"),
 }
 
 Fields = Mapping[str, Any]
@@ -61,10 +82,8 @@ def describe(event: Event) -> tuple[int, str, Fields]:
     match event:
         case Attempt():
             line = (*ATTEMPTS[event.result], attempt_fields(event))
-        case Restored(error=""):
-            line = logging.WARNING, "back to the last accepted configuration", {"digest": event.plan.new.digest}
         case Restored():
-            line = logging.ERROR, "no way back to the last accepted configuration", {"error": event.error}
+            line = restored_line(event)
         case ProxyResumed(bundle=Bundle() as bundle):
             line = logging.INFO, "the proxy runs what it accepted last", {"digest": bundle.digest}
         case ProxyResumed():
@@ -73,11 +92,22 @@ def describe(event: Event) -> tuple[int, str, Fields]:
             line = logging.ERROR, "the proxy is not there", loss_fields(event)
         case SourceFailed():
             line = logging.ERROR, "the source failed", loss_fields(event)
+        case Leadership():
+            line = logging.INFO, LEADERSHIP[event.is_leader], {}
+        case Written():
+            line = *WRITES[event.result], {"kind": event.kind, "what": event.what, "error": event.error}
         case Fault():
             line = logging.ERROR, "a defect of gen; what is live stays live", {"error": where(event.error)}
         case IssuesFound():
             line = logging.INFO, "issues", {"count": len(event.issues)}
     return line
+
+
+def restored_line(event: Restored) -> tuple[int, str, Fields]:
+    """Whether there was a way back."""
+    if event.error:
+        return logging.ERROR, "no way back to the last accepted configuration", {"error": event.error}
+    return logging.WARNING, "back to the last accepted configuration", {"digest": event.plan.new.digest}
 
 
 def loss_fields(event: ProxyGone | SourceFailed) -> Fields:

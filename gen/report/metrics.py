@@ -18,7 +18,17 @@ from prometheus_client.registry import Collector
 
 from gen import __version__
 from gen.backend import Bundle
-from gen.report.events import Attempt, Event, IssuesFound, ProxyGone, ProxyResumed, Restored, SourceFailed
+from gen.report.events import (
+    Attempt,
+    Event,
+    IssuesFound,
+    Leadership,
+    ProxyGone,
+    ProxyResumed,
+    Restored,
+    SourceFailed,
+    Written,
+)
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -58,6 +68,12 @@ class Metrics:
         self._source_failures = Counter(
             "gen_source_failures", "How often the source of objects did not answer as it should.", registry=registry
         )
+        self._leader = Gauge(
+            "gen_leader_election_status", "Whether this gen writes into the cluster.", registry=registry
+        )
+        self._writes = Counter(
+            "gen_cluster_writes", "What was written into the cluster.", ["kind", "result"], registry=registry
+        )
         ProcessCollector(registry=registry)
         self._note_issues(IssuesFound(()))
 
@@ -84,6 +100,10 @@ class Metrics:
                 self._losses.inc()
             case SourceFailed():
                 self._source_failures.inc()
+            case Leadership():
+                self._leader.set(event.is_leader)
+            case Written():
+                self._writes.labels(event.kind, event.result).inc()
             case _:
                 pass
 

@@ -12,7 +12,7 @@ from gen.sources import Batch
 from gen.sources.kube.connection import Connection
 from gen.sources.kube.fetcher import Fetcher
 from gen.sources.kube.outbox import Outbox
-from gen.sources.kube.reflector import Observe, Reflector
+from gen.sources.kube.reflector import Notice, Observe, Reflector
 from gen.sources.kube.selection import Scope
 from gen.sources.kube.timing import Timing
 from gen.store import Change
@@ -40,6 +40,7 @@ class ClusterSource:
         *,
         references: Callable[[Object], Iterable[Ref]] = certificates_of,
         observe: Observe = lambda _message, _delay: None,
+        notice: Notice | None = None,
         timing: Timing = Timing(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -49,7 +50,7 @@ class ClusterSource:
         self._referred: dict[Ref, frozenset[Ref]] = {}
         self._selections = scope.selections()
         self._reflectors = tuple(
-            Reflector(connection, selection, self._take_in, timing=timing, clock=clock, observe=observe)
+            Reflector(connection, selection, self._take_in, timing=timing, clock=clock, observe=observe, notice=notice)
             for selection in self._selections
         )
         self._fetcher = Fetcher(connection, self._take_in, timing=timing, clock=clock, observe=observe)

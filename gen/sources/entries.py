@@ -138,7 +138,7 @@ def meant_for_us(kind: str, version: str) -> str:
     if kind in API_VERSIONS and group in OUR_GROUPS:
         return f"{kind} of {version[:60]} is not read, expected apiVersion {API_VERSIONS[kind]}"
     if version in OTHER_KINDS and not is_list(kind) and kind not in OTHER_KINDS[version]:
-        ours = ", ".join(name for name in KINDS if API_VERSIONS[name] == version)
+        ours = ", ".join(name for name, known in API_VERSIONS.items() if known == version)
         return f"there is no kind {kind[:60]} in {version}; gen reads {ours}"
     return ""
 

@@ -79,6 +79,7 @@ class _Building:
         if self._rules.keeps_trailing_slash and not self._has_regexes:
             self._add_slash_redirects(owners)
         self._add_root(owners, self._fallback(main))
+        self._sources.extend(claim.source for claim in others)
         self._issues.extend(canaries.attach(others, self._routes, self._name, self._match))
         self._add_app_root(owners)
         return Result(self._host(owners), tuple(self._issues))

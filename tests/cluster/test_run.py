@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.cluster import faults, objects
 from tests.cluster.client import Client
 from tests.cluster.proxy import FaultProxy
 from tests.cluster.running import ClusterRun
 from tests.live.echo import EchoNet
+from tests.live.manifests import tls_secret
 from tests.live.proxies import BACKENDS, need_proxy
 
 Start = Callable[..., ClusterRun]
@@ -25,11 +27,12 @@ def gen(tmp_path: Path, echo: EchoNet, proxy: FaultProxy, client: Client) -> Ite
 
     def make(backend: str, *flags: str) -> ClusterRun:
         need_proxy(backend)
-        run = ClusterRun(backend, tmp_path / "run", echo, proxy.url, *flags)
-        runs.append(run)
+        run = ClusterRun(backend, tmp_path / ("run" if not runs else f"run-{len(runs)}"), echo, proxy.url, *flags)
         run.__enter__()
-        client.create(objects.ingress_class("gen"))
-        client.create(run.outside("web"))
+        if not runs:
+            client.create(objects.ingress_class("gen"))
+            client.create(run.outside("web"))
+        runs.append(run)
         return run
 
     yield make
@@ -117,6 +120,50 @@ def test_the_parameters_of_the_class_are_read_by_their_names(gen: Start, client:
     assert run.get("http://one.test/").value("x-class") == "gen"
 
 
+def test_row_30_replicas_render_the_same_bytes(gen: Start, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "sockets").mkdir(mode=0o700)
+    run = gen("nginx", "--default-ssl-certificate", "shop/tls", "--runtime-dir", str(tmp_path / "sockets"))
+    pair = trustme.CA().issue_cert("one.test")
+    client.create(tls_secret("tls", "shop", pair.cert_chain_pems[0].bytes(), pair.private_key_pem.bytes()))
+    client.create(objects.ingress("one", port=8080, secret="tls"))
+    digests = []
+    for state in ("first", "second"):
+        run.state = tmp_path / "run" / state
+        run.start()
+        run.serves("one.test", "shop/web")
+        run.stop()
+        digests.append((run.state / "accepted").readlink())
+    assert digests[0] == digests[1]
+
+
+def test_of_several_replicas_one_writes(
+    gen: Start, client: Client, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POD_NAMESPACE", "shop")
+    flags = ("--publish-status-address", "192.0.2.1", "--events")
+    first, second = gen("nginx", *flags), gen("nginx", *flags)
+    second.names.records = first.names.records
+    for name, host in (("one", "one.test"), ("wrong", "a..b")):
+        client.create(objects.ingress(name, host=host, port=8080))
+    client.create(objects.ingress("theirs", host="theirs.test") | {"spec": {"ingressClassName": "other", "rules": []}})
+    for run in (first, second):
+        run.start()
+    first.wait("write the status", lambda: addresses(client, "one") == ["192.0.2.1"], 20)
+    (leader,) = [run for run in (first, second) if metric(run, "gen_leader_election_status")]
+    client.create(objects.ingress("two", port=8080))
+    leader.wait("tell of it", lambda: ("two", "Accepted") in told(client), 20)
+    leader.wait("write the status", lambda: addresses(client, "two") == ["192.0.2.1"], 20)
+    assert [(addresses(client, name)) for name in ("wrong", "theirs")] == [[], []]
+    assert told(client) == {("two", "Accepted"), ("wrong", "Rejected")}
+    other = second if leader is first else first
+    leader.stop()
+    other.wait("take over", lambda: metric(other, "gen_leader_election_status") == 1, 10)
+    assert addresses(client, "one") == ["192.0.2.1"]
+    assert {request.resource for request in proxy.requests if request.method != "GET"} == {
+        "leases", "ingresses", "events",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("config", "status", "words"),
     [("", 3, "kubeconfig: "), ("{}", 3, "kubeconfig: "), ("a: [", 3, "kubeconfig: ")],
@@ -140,6 +187,18 @@ def test_a_wrong_kubeconfig_ends_it_with_a_clear_message(
 def asked(proxy: FaultProxy) -> set[str]:
     """The resources that were asked for."""
     return {request.resource for request in proxy.requests}
+
+
+def addresses(client: Client, name: str) -> list[str]:
+    """The addresses in the status of an Ingress."""
+    found = client.get(objects.ingress(name)).get("status", {}).get("loadBalancer", {}).get("ingress", [])
+    return [each["ip"] for each in found]
+
+
+def told(client: Client) -> set[tuple[str, str]]:
+    """The Events, each as the Ingress and the reason."""
+    listed = client.listing({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"namespace": "shop"}})
+    return {(item["regarding"]["name"], item["reason"]) for item in listed["items"]}
 
 
 def metric(run: ClusterRun, name: str) -> float:

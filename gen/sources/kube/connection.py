@@ -10,9 +10,11 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
+import msgspec
+from msgspec import Struct
 
 from gen import __version__
 from gen.errors import InputError
@@ -23,6 +25,19 @@ from gen.sources.kube.errors import Unreachable, words
 CONNECT_SECONDS = 10.0
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 9))
 """As client-go does it: a peer that vanished is noticed within three minutes, however quiet the watch."""
+
+
+SUCCESS = frozenset({200, 201})
+
+
+class Ask(Struct, frozen=True):
+    """What goes to the API server."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    body: bytes | None = None
+    content_type: str = ""
 
 
 class Connection:
@@ -37,18 +52,29 @@ class Connection:
 
     async def get(self, path: str, params: Mapping[str, str], *, deadline: float) -> bytes:
         """A whole answer, within `deadline` seconds however slowly it trickles."""
-        try:
-            async with asyncio.timeout(deadline), self._answer(path, params, silence=deadline) as response:
-                return await response.read()
-        except TimeoutError as error:
-            raise Unreachable(f"{path}: no whole answer within {deadline:g} s") from error
+        return await self._whole(Ask("GET", path, params), deadline)
+
+    async def send(
+        self,
+        method: Literal["POST", "PUT", "PATCH"],
+        path: str,
+        body: object,
+        *,
+        deadline: float,
+        params: Mapping[str, str] = {},
+        content_type: str = "application/json",
+    ) -> bytes:
+        """Write something; gives the answer, as it is after that.  Tried once, except after a 401."""
+        ask = Ask(method, path, params, msgspec.json.encode(body), content_type)
+        return await self._whole(ask, deadline)
 
     @asynccontextmanager
     async def lines(
         self, path: str, params: Mapping[str, str], *, silence: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The lines of an answer that goes on for long, each at most `silence` seconds after the one before."""
-        async with self._answer(path, params, silence=silence) as response, aclosing(_lines(response)) as lines:
+        ask = Ask("GET", path, params)
+        async with self._answer(ask, silence=silence) as response, aclosing(_lines(response)) as lines:
             yield lines
 
     async def close(self) -> None:
@@ -56,18 +82,24 @@ class Connection:
         if self._session is not None:
             await self._session.close()
 
-    @asynccontextmanager
-    async def _answer(
-        self, path: str, params: Mapping[str, str], *, silence: float
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _whole(self, ask: Ask, deadline: float) -> bytes:
         try:
-            response = await self._send(path, params, silence)
+            async with asyncio.timeout(deadline), self._answer(ask, silence=deadline) as response:
+                return await response.read()
+        except TimeoutError as error:
+            raise Unreachable(f"{ask.path}: no whole answer within {deadline:g} s") from error
+
+    @asynccontextmanager
+    async def _answer(self, ask: Ask, *, silence: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        path = ask.path
+        try:
+            response = await self._send(ask, silence)
             if response.status == 401:
                 response.close()
                 self._access = None
-                response = await self._send(path, params, silence)
+                response = await self._send(ask, silence)
             async with response:
-                if response.status != 200:
+                if response.status not in SUCCESS:
                     body = await response.content.read(1 << 16)
                     raise wire.refusal(response.status, body, response.headers.get("Retry-After"))
                 yield response
@@ -79,15 +111,17 @@ class Connection:
         except (aiohttp.ClientError, InputError, OSError) as error:
             raise Unreachable(f"{path}: {words(error)}") from error
 
-    async def _send(self, path: str, params: Mapping[str, str], silence: float) -> aiohttp.ClientResponse:
+    async def _send(self, ask: Ask, silence: float) -> aiohttp.ClientResponse:
         if self._session is None:
             self._session = _session()
         access, headers = await self._identity()
         async with asyncio.timeout(self._answer_within):
-            return await self._session.get(
-                access.server + path,
-                params=params,
-                headers=headers,
+            return await self._session.request(
+                ask.method,
+                access.server + ask.path,
+                params=ask.params,
+                data=ask.body,
+                headers=headers if ask.body is None else {**headers, "Content-Type": ask.content_type},
                 ssl=access.tls,
                 server_hostname=access.server_name,
                 proxy=access.proxy,

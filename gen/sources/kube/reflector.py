@@ -33,6 +33,8 @@ from gen.store import Change
 PAGE_SIZE = "500"
 
 Publish = Callable[[Sequence[Change]], None]
+Notice = Callable[[Ref, msgspec.Raw | None], None]
+"""Shown each object as it came, for what its view leaves out; None: it is gone."""
 Observe = Callable[[str, float], None]
 """Told of each failure: what it was, and after how many seconds it is tried again."""
 
@@ -57,12 +59,13 @@ class Reflector:
         timing: Timing,
         clock: Callable[[], float],
         observe: Observe,
+        notice: Notice | None = None,
     ) -> None:
         self.selection = selection
         self.synced = False
         self.faults: dict[Ref, Issue] = {}
         self._connection, self._publish, self._observe = connection, publish, observe
-        self._timing, self._clock = timing, clock
+        self._timing, self._clock, self._notice = timing, clock, notice
         self._backoff = Backoff(timing, clock)
         self._heard = clock()
         self._known: dict[Ref, Object] = {}
@@ -178,6 +181,11 @@ class Reflector:
             listing.faults[ref] = item
         else:
             listing.objects[ref] = item
+            self._show(ref, raw)
+
+    def _show(self, ref: Ref, raw: msgspec.Raw | None) -> None:
+        if self._notice:
+            self._notice(ref, raw)
 
     # -------------------------------------------------------------- believing
 
@@ -191,6 +199,7 @@ class Reflector:
             old[ref] = new[ref]
         for ref in gone:
             del old[ref]
+            self._show(ref, None)
         self.faults = listing.faults
         self._place, self._lost, self.synced = listing.version, False, True
         self._publish([*(Change(ref, new[ref]) for ref in changed), *(Change(ref, None) for ref in gone)])
@@ -223,7 +232,9 @@ class Reflector:
         if isinstance(item, Issue):
             self.faults[ref] = item
             self._publish([])
-        elif self.faults.pop(ref, None) or self._known.get(ref) != item:
+            return
+        self._show(ref, event.raw)
+        if self.faults.pop(ref, None) or self._known.get(ref) != item:
             self._known[ref] = item
             self._publish([Change(ref, item)])
 
@@ -235,4 +246,5 @@ class Reflector:
         self.faults.pop(event.ref, None)
         if known is not None:
             del self._known[event.ref]
+            self._show(event.ref, None)
         self._publish([Change(event.ref, None)])

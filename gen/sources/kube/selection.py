@@ -17,6 +17,9 @@ RESOURCES: Mapping[str, tuple[str, str]] = {
     "Secret": ("/api/v1", "secrets"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "Namespace": ("/api/v1", "namespaces"),
+    "Node": ("/api/v1", "nodes"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+    "Event": ("/apis/events.k8s.io/v1", "events"),
 }
 
 USELESS_SECRETS = (

@@ -11,7 +11,17 @@ from datetime import UTC, datetime
 import yaml
 
 from tests.cluster.fake import ownership
-from tests.cluster.fake.resources import Failure, Json, Resource, bad_request, conflict, expired, invalid, not_found
+from tests.cluster.fake.resources import (
+    BY_PATH,
+    Failure,
+    Json,
+    Resource,
+    bad_request,
+    conflict,
+    expired,
+    invalid,
+    not_found,
+)
 from tests.cluster.fake.selectors import select
 from tests.cluster.fake.storage import Key, Storage
 
@@ -92,10 +102,18 @@ class Api:
             meta["continue"] = base64.b64encode(json.dumps([version, start + limit]).encode()).decode()
             meta["remainingItemCount"] = len(found) - start - limit
             found = found[: start + limit]
+        if resource.kind == "Event" and resource.api_version == "v1":
+            found = [*found, *(item for item in map(core_event, self._newer_events(namespace)) if selected(item))]
         bare = [
             {key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in found[start:]
         ]
         return {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": meta, "items": bare}
+
+    def _newer_events(self, namespace: str) -> list[Json]:
+        """The Events of the newer API, which the older one shows as well."""
+        with self.storage.changed:
+            items = self.storage.listed(BY_PATH["events.k8s.io/v1", "events"])
+        return [item for item in items if _within(item, namespace)]
 
     # -------------------------------------------------------------- inside the lock
 
@@ -152,6 +170,12 @@ class Api:
         if live is not None and _timeless(complete) == _timeless(live):
             return live
         return self.storage.write(key, complete)
+
+
+def core_event(item: Json) -> Json:
+    """How the older API shows an Event of the newer one."""
+    rest = {key: value for key, value in item.items() if key not in ("regarding", "note")}
+    return {**rest, "apiVersion": "v1", "involvedObject": item["regarding"], "message": item.get("note", "")}
 
 
 def _timeless(item: Json) -> Json:
