@@ -66,6 +66,7 @@ class Flags(Struct, frozen=True, kw_only=True):
     # gen itself
     state_dir: str = ""
     admin: str = ""
+    reload_interval: float = 1.0
     log_format: str = "text"
     log_level: str = "info"
 

@@ -57,7 +57,7 @@ async def keep(flags: Flags, state: Path, runtime: Path) -> None:
         for observer in observers:
             observer.observe(event)
 
-    pipeline = Pipeline(settings, backend)
+    pipeline, timing = Pipeline(settings, backend), Timing(reload_interval=flags.reload_interval)
     source: ObjectSource
     writing: Writing | None = None
     if flags.filename:
@@ -68,7 +68,7 @@ async def keep(flags: Flags, state: Path, runtime: Path) -> None:
         observers.append(Log())
         observers += [writing] if writing else []
         metrics.show_staleness(source.staleness)
-    loop = Reconciler(source=source, build=pipeline.build, backend=backend, observe=observe, timing=Timing())
+    loop = Reconciler(source=source, build=pipeline.build, backend=backend, observe=observe, timing=timing)
     stopping, hurry = asyncio.Event(), asyncio.Event()
     listen_to_signals(stopping, hurry)
     told = {"version": __version__, "backend": flags.backend, "proxy": flags.proxy, "state_dir": str(state)}

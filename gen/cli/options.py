@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,14 @@ DEFAULTS: Mapping[str, Any] = asdict(Flags())
 TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 EPILOG = "Shared flags are also environment variables, GEN_<NAME>, and keys of the file that --config names."
+
+
+def seconds(value: object) -> float:
+    """A time that is not negative.  Raises click.BadParameter."""
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text):
+        raise click.BadParameter(f"{text!r} is not a number of seconds.")
+    return float(text)
 
 
 def port(value: object) -> int:
@@ -201,7 +210,8 @@ PLACE: tuple[Flag, ...] = (
 
 LOOP: tuple[Flag, ...] = (
     Flag("--state-dir", metavar="DIR", type=click.Path(), help="Where generations, certificates and logs are kept."),
-    Flag("--admin", metavar="ADDR:PORT", help="Serve /healthz, /readyz and /metrics here."),
+    Flag("--admin", metavar="ADDR:PORT", help="Serve /healthz, /startupz, /readyz and /metrics here."),
+    Flag("--reload-interval", type=seconds, metavar="SECONDS", help="The least time between two reloads."),
     Flag("--log-format", type=click.Choice(["text", "json"]), help="How the log is written, to stderr."),
 )
 

@@ -1,4 +1,4 @@
-"""The HTTP server of gen itself: three exact paths, and nothing else."""
+"""The HTTP server of gen itself: four exact paths, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ async def serve(host: str, port: int, health: Health, metrics: Metrics) -> Async
     """Answer for as long as the block runs.  Raises UsageError when the port cannot be had."""
     pages: dict[str, Callable[[], Page]] = {
         "/healthz": lambda: (200, TEXT, b"ok\n"),
+        "/startupz": lambda: (200 if health.has_started else 503, TEXT, f"{health.sentence}\n".encode()),
         "/readyz": lambda: (200 if health.is_ready else 503, TEXT, f"{health.sentence}\n".encode()),
         "/metrics": lambda: (200, CONTENT_TYPE, metrics.page()),
     }

@@ -11,8 +11,8 @@ class Timing(Struct, frozen=True):
     """All waits of the loop, in seconds.
 
     Shape: a retry comes after `first`, then twice as late each time, never later than `limit`.  A proxy that lived
-    `steady` seconds is started again at once when it ends.  At the end of gen a change that is being published has
-    `finish` seconds to get there, and the proxy `close` seconds to let go.
+    `steady` seconds is started again at once when it ends.  Reloads are at least `reload_interval` apart.  At the end
+    of gen a change that is being published has `finish` seconds to get there, and the proxy `close` seconds to let go.
     """
 
     first: float = 0.5
@@ -20,6 +20,7 @@ class Timing(Struct, frozen=True):
     steady: float = 60.0
     finish: float = 3.0
     close: float = 6.0
+    reload_interval: float = 0.0
 
 
 class Backoff:

@@ -51,6 +51,8 @@ class Reconciler:
         self._proxy_end: asyncio.Task[str] | None = None
         self._proxy_since = 0.0
         self._retry_at: float | None = None
+        self._reload_at = 0.0
+        self._is_resting = False
         self._apply_backoff = Backoff(timing)
         self._start_backoff = Backoff(timing, eager=True)
 
@@ -86,7 +88,8 @@ class Reconciler:
             cause = await self._next_cause()
 
     async def _next_cause(self) -> str:
-        arrived = asyncio.create_task(self._inbox.arrived.wait())
+        news = asyncio.Event() if self._is_resting else self._inbox.arrived
+        arrived = asyncio.create_task(news.wait())
         delay = None if self._retry_at is None else max(0.0, self._retry_at - time.monotonic())
         try:
             watched = [arrived, *([self._proxy_end] if self._proxy_end else [])]
@@ -95,13 +98,13 @@ class Reconciler:
             await cancel(arrived)
         if self._proxy_end and self._proxy_end.done():
             return "proxy ended"
-        return "input" if self._inbox.arrived.is_set() else "retry"
+        return "input" if self._is_resting or self._inbox.arrived.is_set() else "retry"
 
     async def _step(self, cause: str) -> None:
         if cause == "proxy ended":
             self._note_end()
             return
-        self._retry_at = None
+        self._retry_at, self._is_resting = None, False
         if self._proxy_is_lost:
             await self._resume()
         if cause != "start":
@@ -155,6 +158,8 @@ class Reconciler:
             built = await self._rebuild()
             bundle = built.bundle
             plan = await self.rollout.plan(bundle, objects=built.objects)
+            if self._must_rest(plan):
+                return
             await self.rollout.carry_out(plan)
         except Held as reason:
             result, error = "held", str(reason)
@@ -176,6 +181,17 @@ class Reconciler:
         self._found = tuple(sorted(issues + built.issues))
         self._tell(self._found)
         return built
+
+    def _must_rest(self, plan: Plan) -> bool:
+        """Whether a reload would come too soon after the last one; until then nothing is looked at, it all needs it."""
+        now = time.monotonic()
+        if not plan.reload:
+            return False
+        if now < self._reload_at:
+            self._retry_at, self._is_resting = self._reload_at, True
+            return True
+        self._reload_at = now + self.timing.reload_interval
+        return False
 
     def _tell(self, issues: tuple[Issue, ...]) -> None:
         if issues != self._told:

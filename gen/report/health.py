@@ -13,9 +13,14 @@ COMPLAINTS = {
 
 
 class Health:
-    """Ready from the first confirmed configuration on, for as long as the proxy lives."""
+    """Ready from the first confirmed configuration on, for as long as the proxy lives.
+
+    Shape: `has_started` once there is a configuration for a proxy to start with, which may be the one of an earlier
+    gen: a proxy beside gen in a pod waits for that.
+    """
 
     def __init__(self) -> None:
+        self.has_started = False
         self._has_confirmed = False
         self._complaint = "no input has been read yet"
         self._proxy_trouble = ""
@@ -34,6 +39,10 @@ class Health:
 
     def observe(self, event: Event) -> None:
         """Take note of what the loop tells."""
+        if isinstance(event, ProxyResumed):
+            self.has_started |= event.bundle is not None
+        elif isinstance(event, Attempt):
+            self.has_started |= event.result in {"applied", "failed"}
         match event:
             case Attempt(result="applied"):
                 self._has_confirmed, self._proxy_trouble = True, ""

@@ -143,9 +143,13 @@ def test_of_several_replicas_one_writes(
     flags = ("--publish-status-address", "192.0.2.1", "--events")
     first, second = gen("nginx", *flags), gen("nginx", *flags)
     second.names.records = first.names.records
-    for name, host in (("one", "one.test"), ("wrong", "a..b")):
-        client.create(objects.ingress(name, host=host, port=8080))
-    client.create(objects.ingress("theirs", host="theirs.test") | {"spec": {"ingressClassName": "other", "rules": []}})
+    client.create(objects.ingress("one", port=8080))
+    wrong = objects.ingress("wrong", port=8080)
+    wrong["metadata"]["annotations"] = {"nginx.ingress.kubernetes.io/proxy-read-timeout": "soon"}
+    client.create(wrong)
+    theirs = objects.ingress("theirs", port=8080)
+    theirs["spec"]["ingressClassName"] = "other"
+    client.create(theirs)
     for run in (first, second):
         run.start()
     first.wait("write the status", lambda: addresses(client, "one") == ["192.0.2.1"], 20)

@@ -271,9 +271,9 @@ async def test_another_writer_gets_the_last_word_for_longer_each_time(proxy: Fau
             await until(lambda: status(client, "one") == IPS[:1])
             client.merge(objects.ingress("one"), {"status": {"loadBalancer": {"ingress": theirs}}}, "status")
             await until(lambda wanted=number: writer.failures == wanted)  # type: ignore[misc]
-        assert writer.told[-1].error == "somebody else has put 203.0.113.1 there"
-        assert writer.writer._patience(ref("one")) > 0.1
-    assert writes(proxy) == 4
+        assert {told.error for told in writer.told} == {"", "somebody else has put 203.0.113.1 there"}
+        assert writer.writer._troubles[ref("one")].times == 4
+    assert writes(proxy) in {4, 5}
 
 
 async def test_at_the_end_addresses_are_taken_back_if_asked(proxy: FaultProxy, client: Client) -> None:

@@ -61,7 +61,7 @@ class GenRun:
     @property
     def command(self) -> list[str]:
         """The command line."""
-        fixed = ["run", "--backend", self.backend, *self.source, "--state-dir", str(self.state)]
+        fixed = ["run", "--backend", self.backend, *self.source, "--state-dir", str(self.state), *self.limits]
         ports = ["--http-port", str(HTTP_PORT), "--https-port", str(HTTPS_PORT)]
         return [GEN, *fixed, "--bind", self.address, *ports, "--admin", f"{self.address}:{ADMIN_PORT}", *self.flags]
 
@@ -69,6 +69,11 @@ class GenRun:
     def source(self) -> list[str]:
         """Where its objects come from."""
         return ["-f", str(self.manifests)]
+
+    @property
+    def limits(self) -> list[str]:
+        """How often it may do something."""
+        return ["--reload-interval", "0"]
 
     def start(self, *, ready: bool = True) -> Self:
         """Start gen and wait until it is ready."""

@@ -145,14 +145,18 @@ class Running:
     """A Reconciler at work; use it as a context, it is stopped at the end."""
 
     def __init__(
-        self, proxy: FakeProxy, source: FakeSource, build: Callable[[Sequence[Change]], Built] | None = None
+        self,
+        proxy: FakeProxy,
+        source: FakeSource,
+        build: Callable[[Sequence[Change]], Built] | None = None,
+        timing: Timing = QUICK,
     ) -> None:
         self.proxy, self.source = proxy, source
         self.events: list[Event] = []
         self.objects: dict[Ref, Object] = {}
         self.stopping, self.hurry = asyncio.Event(), asyncio.Event()
         self.loop = Reconciler(
-            source=source, build=build or self.build, backend=proxy, observe=self.events.append, timing=QUICK
+            source=source, build=build or self.build, backend=proxy, observe=self.events.append, timing=timing
         )
         self.task: asyncio.Task[None] | None = None
 

@@ -23,13 +23,15 @@ async def ask(port: int, target: str, method: str = "GET") -> tuple[int, bytes]:
     return int(head.split()[1]), body
 
 
-async def test_three_paths_and_nothing_else() -> None:
+async def test_four_paths_and_nothing_else() -> None:
     health, metrics, port = Health(), Metrics("nginx"), free_port()
     async with serve("127.0.0.1", port, health, metrics):
         assert await ask(port, "/healthz") == (200, b"ok\n")
         assert await ask(port, "/readyz") == (503, b"not live yet: no input has been read yet\n")
+        assert (await ask(port, "/startupz"))[0] == 503
         health.observe(Attempt("applied", "input", 0.1, plan=Plan(None, Bundle({}, "0" * 16))))
         assert await ask(port, "/readyz?verbose") == (200, b"the configuration is live\n")
+        assert (await ask(port, "/startupz"))[0] == 200
         status, page = await ask(port, "/metrics")
         assert status == 200
         assert b'gen_build_info{backend="nginx"' in page

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import threading
+import time
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from gen.errors import ApplyError, NotConfirmed, Rejected, SourceError, UsageError
@@ -13,7 +16,7 @@ from gen.reconcile.pipeline import Built
 from gen.report.events import Attempt, Fault, IssuesFound, ProxyGone, ProxyResumed, Restored, SourceFailed
 from gen.sources import Batch
 from gen.store import Change
-from tests.reconcile.fakes import FakeProxy, FakeSource, Running, bundle_of, state
+from tests.reconcile.fakes import QUICK, FakeProxy, FakeSource, Running, bundle_of, state
 
 
 def attempts(running: Running) -> list[Attempt]:
@@ -184,6 +187,35 @@ async def test_hundred_batches_during_an_apply_give_one_more() -> None:
         await running.until(lambda: serves(running, "a=100"))
         await asyncio.sleep(0.05)
     assert [call for call in proxy.calls if call.startswith("apply")] == ["apply a=0", "apply a=100"]
+
+
+async def test_reloads_keep_their_distance_and_the_latest_state_wins() -> None:
+    proxy, source = FakeProxy(), FakeSource()
+    times: list[float] = []
+    async with Running(proxy, source, timing=msgspec.structs.replace(QUICK, reload_interval=0.3)) as running:
+        for value in range(50):
+            source.put(str(value))
+            if len(attempts(running)) > len(times):
+                times.append(time.monotonic())
+            await asyncio.sleep(0.02)
+        await running.until(lambda: serves(running, "a=49"))
+    assert 3 <= proxy.count("apply") <= 5
+    assert [event.cause for event in attempts(running)] == ["input"] * proxy.count("apply")
+    assert all(later - earlier > 0.25 for earlier, later in itertools.pairwise(times))
+
+
+async def test_what_needs_no_reload_does_not_wait_and_a_proxy_that_dies_meanwhile_is_noticed() -> None:
+    proxy, source = FakeProxy(), FakeSource()
+    async with Running(proxy, source, timing=msgspec.structs.replace(QUICK, reload_interval=60.0)) as running:
+        source.put("1")
+        await running.until(lambda: serves(running, "a=1"))
+        source.put("1")
+        await running.until(lambda: has_attempts(running, 2))
+        source.put("2")
+        await asyncio.sleep(0.05)
+        assert serves(running, "a=1")
+        proxy.death.set()
+        await running.until(lambda: proxy.count("resume") == 2)
 
 
 async def test_dead_proxy_is_started_again_with_what_it_accepted() -> None:

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 from gen.backend import Bundle, Plan
 from gen.ir import Certificate, Config, Host, Issue, Options, Source
-from gen.report.events import Attempt, Event, IssuesFound, ProxyGone, ProxyResumed, Restored
+from gen.report.events import (
+    Attempt,
+    Event,
+    IssuesFound,
+    Leadership,
+    ProxyGone,
+    ProxyResumed,
+    Restored,
+    SourceFailed,
+    Written,
+)
 from gen.report.health import Health
 from gen.report.metrics import Metrics
 
@@ -89,6 +99,32 @@ def test_ready_from_the_first_confirmed_configuration_while_the_proxy_lives() ->
     for event, is_ready in steps:
         health.observe(event)
         assert health.is_ready is is_ready
+
+
+def test_a_proxy_can_start_with_what_an_earlier_gen_left_or_with_what_did_not_reach_it() -> None:
+    for event, has_started in (
+        (ProxyResumed(None), False),
+        (Attempt("held", "input", 0.0), False),
+        (REJECTED, False),
+        (ProxyResumed(BUNDLE), True),
+        (FAILED, True),
+        (APPLIED, True),
+    ):
+        health = Health()
+        health.observe(event)
+        assert health.has_started is has_started
+
+
+def test_what_is_written_into_the_cluster_is_counted() -> None:
+    metrics = Metrics("nginx")
+    metrics.show_staleness(lambda: {"Ingress": 3.5})
+    for event in (Leadership(True), Written("status", "written", "x"), Written("event", "failed", "x", "no")):
+        metrics.observe(event)
+    metrics.observe(SourceFailed("no", 1.0))
+    assert value(metrics, "gen_leader_election_status") == 1
+    assert value(metrics, "gen_cluster_writes_total", kind="event", result="failed") == 1
+    assert value(metrics, "gen_source_failures_total") == 1
+    assert value(metrics, "gen_source_staleness_seconds", kind="Ingress") == 3.5
 
 
 def test_health_says_why() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from msgspec import Raw, Struct
@@ -110,11 +111,11 @@ class StatusWriter:
             await asyncio.sleep(self._timing.quiet)
 
     async def clear(self) -> None:
-        """Take back what was written, as far as that is possible."""
-        self._served = frozenset()
+        """Take back what was written, as far as that is possible; what others wrote stays."""
+        served, self._served = self._served, frozenset()
         if self._mode == "own" and self._may_write():
-            for ref in sorted(self._known):
-                if set(self._known[ref]) & set(self._book.current()):
+            for ref in sorted(served & self._known.keys()):
+                with suppress(SourceError):
                     await self._apply(ref, ())
 
     async def _round(self) -> float | None:
