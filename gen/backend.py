@@ -185,5 +185,5 @@ def digest_of_files(files: Mapping[str, bytes]) -> str:
 def changed_files(old: Bundle | None, new: Bundle) -> tuple[str, ...]:
     """The paths that were added, removed or changed, sorted."""
     before: Mapping[str, bytes] = old.files if old else {}
-    paths: Iterable[str] = before.keys() | new.files.keys()
-    return tuple(sorted(path for path in paths if before.get(path) != new.files.get(path)))
+    changed = [path for path, content in new.files.items() if before.get(path) != content]
+    return tuple(sorted([*changed, *(before.keys() - new.files.keys())]))

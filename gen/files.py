@@ -4,23 +4,21 @@
     STATE/current         symlink to the generation that the proxy reads
     STATE/accepted        symlink to the last generation that the proxy confirmed
 
-A generation is written under a temporary name, synced, and renamed.  Files that the previous generation has with the
-same bytes are hard links to it, so a small change writes little.
+A generation is made under a temporary name, synced, and renamed.  It is made of one that this process wrote: of the
+oldest, which nobody needs any more, else of links to the files of the current one.  So a small change writes little.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from gen.backend import Bundle
 from gen.errors import ApplyError
+from gen.trees import DIRECTORY_MODE, NOTHING, Tree, change_tree, link_tree, sync_directory, tree_of
 
-DIRECTORY_MODE, FILE_MODE, SECRET_MODE = 0o750, 0o640, 0o600
 KEEP = 3
-SYNC_ALL_ABOVE = 64  # one sync of the file system is cheaper than so many fsyncs
 
 
 class Generations:
@@ -28,6 +26,7 @@ class Generations:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
+        self._known: dict[str, Tree] = {}
 
     def directory(self, digest: str) -> Path:
         """Where the generation of that digest is, or would be."""
@@ -47,13 +46,33 @@ class Generations:
         try:
             self.state_dir.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
             shutil.rmtree(draft, ignore_errors=True)
-            write_tree(draft, bundle, twin=self.current_link if self.current_link.exists() else None)
+            change_tree(draft, self._begin(draft), bundle)
             draft.rename(target)
             sync_directory(self.state_dir)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise ApplyError(f"cannot write {target}: {error.strerror or error}") from error
+        self._known[bundle.digest] = tree_of(target, bundle)
         return target
+
+    def _begin(self, draft: Path) -> Bundle:
+        """Make a directory of an older generation, and give what it holds."""
+        for digest in reversed(self._surplus(KEEP - 1)):
+            known = self._known.pop(digest, None)
+            if known and known.is_intact(self.directory(digest)):
+                self.directory(digest).rename(draft)
+                return known.bundle
+        current = self.current()
+        known = self._known.get(current) if current else None
+        if current and known and known.is_intact(self.directory(current)):
+            try:
+                link_tree(self.directory(current), draft, known.bundle)
+            except OSError:  # not every file system has hard links
+                shutil.rmtree(draft, ignore_errors=True)
+            else:
+                return known.bundle
+        draft.mkdir(mode=DIRECTORY_MODE)
+        return NOTHING
 
     def publish(self, digest: str) -> None:
         """Make `current` point at a written generation.  Raises ApplyError."""
@@ -85,11 +104,15 @@ class Generations:
 
     def prune(self, keep: int = KEEP) -> None:
         """Remove all but the newest generations; never the current or the accepted one."""
+        for digest in self._surplus(keep):
+            self._known.pop(digest, None)
+            shutil.rmtree(self.directory(digest), ignore_errors=True)
+
+    def _surplus(self, keep: int) -> list[str]:
+        """The generations that nobody needs, the oldest last."""
         held = {self.current(), self.accepted()}
         found = sorted(self.state_dir.glob("gen-*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for path in found[keep:]:
-            if path.name.removeprefix("gen-") not in held:
-                shutil.rmtree(path, ignore_errors=True)
+        return [digest for path in found[keep:] if (digest := path.name.removeprefix("gen-")) not in held]
 
     def _point(self, link: str, digest: str) -> None:
         draft, target = self.state_dir / f".{link}", self.directory(digest)
@@ -110,76 +133,3 @@ class Generations:
         except OSError:
             return None
         return name.removeprefix("gen-") if (self.state_dir / name).is_dir() else None
-
-
-def write_tree(root: Path, bundle: Bundle, *, twin: Path | None = None) -> None:
-    """Write the files of a bundle below a new directory and sync them; files that `twin` has alike are linked."""
-    root.mkdir(mode=DIRECTORY_MODE)
-    for folder in sorted({path.rpartition("/")[0] for path in bundle.files} - {""}):
-        (root / folder).mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-    fresh = [
-        path for path in bundle.files if not (twin and link_if_equal(twin / path, root / path, bundle.files[path]))
-    ]
-    for path in fresh:
-        write_file(
-            root / path,
-            bundle.files[path],
-            SECRET_MODE if path in bundle.secrets else FILE_MODE,
-            sync=len(fresh) <= SYNC_ALL_ABOVE,
-        )
-    if len(fresh) > SYNC_ALL_ABOVE:
-        os.sync()
-    sync_directory(root)
-
-
-def link_if_equal(old: Path, new: Path, content: bytes) -> bool:
-    """Whether the old file has that content; if so, the new one is a link to it."""
-    try:
-        if old.stat().st_size != len(content) or old.read_bytes() != content:
-            return False
-        os.link(old, new)
-    except OSError:
-        return False
-    return True
-
-
-def write_file(path: Path | str, content: bytes, mode: int, *, sync: bool) -> None:
-    """Create a file that did not exist, with that mode whatever the umask."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    try:
-        os.fchmod(handle, mode)
-        while content:
-            content = content[os.write(handle, content) :]
-        if sync:
-            os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames in a directory durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def differing_files(directory: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """The paths by which a directory differs from rendered files, sorted; hidden files are not looked at."""
-    present = (
-        {
-            path.relative_to(directory).as_posix(): path
-            for path in directory.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
-        }
-        if directory.is_dir()
-        else {}
-    )
-    return tuple(
-        sorted(
-            path
-            for path in present.keys() | files.keys()
-            if path not in files or path not in present or present[path].read_bytes() != files[path]
-        )
-    )

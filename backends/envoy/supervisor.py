@@ -13,8 +13,8 @@ from backends.envoy import admin, binary
 from backends.envoy.parts import Start
 from gen.backend import Placement
 from gen.errors import ApplyError
-from gen.files import DIRECTORY_MODE, FILE_MODE, write_file
 from gen.process import Daemon
+from gen.trees import DIRECTORY_MODE, FILE_MODE, write_file
 
 BOOTSTRAP, RECORD, LOG = "bootstrap.json", "proxy.json", "proxy.log"
 LOG_LIMIT = 4 << 20

@@ -9,9 +9,9 @@ import msgspec
 
 from gen.cli.output import write_if_different
 from gen.errors import UsageError
-from gen.files import SECRET_MODE
 from gen.ir import Certificate
 from gen.sources.selfsigned import self_signed
+from gen.trees import SECRET_MODE
 
 RENEW_BEFORE = 30 * 86400.0
 

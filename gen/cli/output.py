@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from gen.backend import Bundle
 from gen.errors import UsageError
-from gen.files import DIRECTORY_MODE, FILE_MODE, SECRET_MODE, write_file
+from gen.trees import DIRECTORY_MODE, FILE_MODE, SECRET_MODE, write_file
 
 LIST = ".gen-files"
 """A file in the directory that names the files which gen wrote there, one a line."""

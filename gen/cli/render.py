@@ -20,8 +20,8 @@ def render(flags: Flags) -> int:
     from gen.cli.load import load_backend, load_config, require_whole, tell
     from gen.cli.output import as_text, write_directory
     from gen.cli.progress import progress
-    from gen.files import differing_files
     from gen.fit import fit
+    from gen.trees import differing_files
 
     if flags.check and flags.output:
         raise UsageError("-o and --check exclude each other")

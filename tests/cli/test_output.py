@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gen.backend import Bundle, digest_of_files
 from gen.cli.output import LIST, as_text, write_directory
 from gen.errors import UsageError
-from gen.files import differing_files
+from gen.trees import differing_files
 
 
 def bundle(files: dict[str, str], *secrets: str) -> Bundle:

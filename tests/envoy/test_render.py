@@ -22,9 +22,9 @@ from backends.envoy.render import Renderer
 from backends.envoy.snapshot import Encoding
 from gen.backend import Bundle, Placement
 from gen.errors import BadValue, Rejected
-from gen.files import write_tree
 from gen.fit import WORDS
 from gen.ir import Certificate, Config, DnsName, Endpoint, Host, Match, Options, Redirect, Respond, Source, Upstream
+from gen.trees import write_tree
 from tests.envoy.configs import certificate, config, host, saying, to, upstream
 
 SHOP = config(
