@@ -27,7 +27,7 @@ class Envoy:
             *("protocol", "upstream_tls", "timeouts", "retries", "connection_header", "access_log"),
             *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "body_limit", "bandwidth"),
             *("aliases", "alias_patterns"),
-            "options.hidden_headers",
+            *("options.hidden_headers", "options.forwarded", "options.proxy_protocol"),
         )
     )
     lacks = staticmethod(lacks)

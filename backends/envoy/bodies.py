@@ -7,7 +7,7 @@ One that does not say has to be taken in whole before it goes on.  Upgraded conn
 from __future__ import annotations
 
 from backends.envoy.filters import EXTENSION, HTTP
-from backends.envoy.syntax import LUA, Json
+from backends.envoy.syntax import Json
 from gen.ir import NO_POLICY, Options, Policy, Redirect, Route
 
 REQUEST, BODY, SPEED = "gen.request", "gen.body", "gen.speed"
@@ -44,9 +44,8 @@ CHAIN: list[Json] = [
 
 
 def of_table(options: Options) -> Json:
-    """What holds for all routes that do not say otherwise: entries of `typed_per_filter_config`."""
-    told = {REQUEST: {"@type": f"{LUA}PerRoute", "filter_context": {"body_limit": options.body_limit}}}
-    return {**(told if options.body_limit else {}), BODY: held(options.body_limit)}
+    """What holds for all routes that do not say otherwise: an entry of `typed_per_filter_config`."""
+    return {BODY: held(options.body_limit)}
 
 
 def of_route(route: Route) -> Json:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from backends.envoy.access import HASH
 from backends.envoy.bodies import HELD
 from backends.envoy.onwards import STATUSES
+from backends.envoy.trust import EVERYBODY
 from gen.backend import Lack
 from gen.ir import HostPolicy, Options, Policy
 from gen.policy import Retries
@@ -19,9 +20,13 @@ REASONS = frozenset(("error", "timeout", "non_idempotent", "off", *STATUSES))
 
 def lacks(part: Policy | HostPolicy | Options) -> Iterator[Lack]:
     """See gen.backend.Backend."""
-    if isinstance(part, Policy):
-        yield from of_access(part)
-        yield from of_requests(part)
+    match part:
+        case Policy():
+            yield from of_access(part)
+            yield from of_requests(part)
+        case Options():
+            if part.proxy_protocol is not None and EVERYBODY.isdisjoint(part.proxy_protocol):
+                yield Lack("proxy_protocol", "is for these networks alone: all other peers are refused")
 
 
 def of_access(policy: Policy) -> Iterator[Lack]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from backends.envoy import access, bodies, limits, syntax
+from backends.envoy import access, bodies, limits, syntax, trust
 from backends.envoy.filters import AFTER_ACCESS, BEFORE_ACCESS
 from backends.envoy.routes import NAME
 from backends.envoy.syntax import Json
@@ -35,18 +35,18 @@ ROUTER: Json = {
 
 def http(options: Options) -> list[Line]:
     """The listener for plain HTTP."""
-    chain = {"name": "http", "filters": [connection_manager("http", options, options.http_port)]}
+    chain = {"name": "http", "filters": network_filters("http", options, options.http_port)}
     return block(listener("http", options.http_port, options) | {"filter_chains": [chain]})
 
 
 def https(config: Config) -> list[Line]:
     """The listener for TLS.  Raises Rejected, with the object to blame, for names that Envoy cannot hold."""
     options, default = config.options, config.certificates[certificate_for_others(config)]
-    manager = connection_manager("https", options, options.told_https_port or options.https_port)
-    head = listener("https", options.https_port, options) | {"listener_filters": [TLS_INSPECTOR]}
-    rest = {"name": "default", "filters": [manager], "transport_socket": tls(default)}
+    filters = network_filters("https", options, options.told_https_port or options.https_port)
+    head = listener("https", options.https_port, options, TLS_INSPECTOR)
+    rest = {"name": "default", "filters": filters, "transport_socket": tls(default)}
     chains = [
-        [chain(config.certificates[certificate], manager, own)]
+        [chain(config.certificates[certificate], filters, own)]
         for certificate, own in sorted(server_names(config).items())
     ]
     return [
@@ -58,15 +58,22 @@ def https(config: Config) -> list[Line]:
     ]
 
 
-def listener(name: str, port: int, options: Options) -> Json:
+def listener(name: str, port: int, options: Options, *inspectors: Json) -> Json:
     """A port on all addresses, without what happens there."""
+    inspect = [*trust.listener_filters(options), *inspectors]
     first, *others = [{"address": syntax.address(each, port)} for each in options.bind]
     return {
         "name": name,
         **first,
         **({"additional_addresses": others} if others else {}),
         "tcp_backlog_size": 1024,
+        **({"listener_filters": inspect} if inspect else {}),
     }
+
+
+def network_filters(name: str, options: Options, told_port: int) -> list[Json]:
+    """What a connection goes through.  Raises BadValue."""
+    return [*trust.network_filters(options), connection_manager(name, options, told_port)]
 
 
 def connection_manager(name: str, options: Options, told_port: int) -> Json:
@@ -75,10 +82,7 @@ def connection_manager(name: str, options: Options, told_port: int) -> Json:
         "@type": CONNECTION_MANAGER,
         "stat_prefix": name,
         "rds": {"route_config_name": NAME, "config_source": {"path_config_source": {"path": f"./{ROUTES_FILE}"}}},
-        # The peer is the client, whatever it claims, and no client may steer the proxy by x-envoy-* headers.
-        "use_remote_address": True,
-        "skip_xff_append": True,
-        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
+        **trust.of_manager(options, told_port),
         "generate_request_id": False,
         "server_header_transformation": "PASS_THROUGH",
         "common_http_protocol_options": {
@@ -95,35 +99,23 @@ def connection_manager(name: str, options: Options, told_port: int) -> Json:
         "request_headers_timeout": "60s",
         # Envoy has one clock for both directions: it runs while a response is awaited, and while a client is.
         "stream_idle_timeout": syntax.duration(options.read_timeout),
-        "early_header_mutation_extensions": [told("x-forwarded-port", told_port)],
-        "upgrade_configs": [
-            {"upgrade_type": "websocket", "filters": [*BEFORE_ACCESS, *access.CHAIN, *AFTER_ACCESS, ROUTER]}
-        ],
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_filters": [*BEFORE_ACCESS, *limits.CHAIN, *access.CHAIN, *bodies.CHAIN, *AFTER_ACCESS, ROUTER],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 
 
-def told(name: str, number: int) -> Json:
-    """A header that is set before anything else looks at the request."""
-    mutation = {
-        "@type": f"{EXTENSION}http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        "mutations": [{"append": syntax.set_header(name, syntax.Format(str(int(number))))}],
-    }
-    return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}
-
-
 # ------------------------------------------------------------------ TLS
 
 
-def chain(certificate: Certificate, manager: Json, names: Iterable[Name]) -> Line:
+def chain(certificate: Certificate, filters: list[Json], names: Iterable[Name]) -> Line:
     """What the hosts of one certificate get.  Raises Rejected."""
     return line(
         {
             "name": certificate.id,
             "filter_chain_match": {"server_names": [server_name(*name) for name in names]},
             "transport_socket": tls(certificate),
-            "filters": [manager],
+            "filters": filters,
         },
         certificate.source,
     )

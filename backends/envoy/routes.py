@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from backends.envoy import access, answers, bodies, limits, onwards, patience, syntax
+from collections.abc import Iterable
+
+from backends.envoy import access, answers, bodies, limits, onwards, patience, syntax, trust
+from backends.envoy.bodies import REQUEST
 from backends.envoy.choices import Choice, choices
 from backends.envoy.patience import retries
 from backends.envoy.syntax import Format, Json
@@ -26,16 +29,14 @@ TABLE: Json = {
     "most_specific_header_mutations_wins": True,
     "max_direct_response_body_size_bytes": BODY_LIMIT,
     "request_headers_to_add": [
-        syntax.set_header("x-original-forwarded-for", Format("%REQ(X-FORWARDED-FOR)%")),
         syntax.set_header("x-original-forwarded-host", Format("%REQ(X-FORWARDED-HOST)%")),
-        syntax.set_header("x-forwarded-for", CLIENT),
         syntax.set_header("x-real-ip", CLIENT),
         syntax.set_header("x-forwarded-host", Format("%REQ(:AUTHORITY)%")),
         syntax.set_header("x-forwarded-scheme", SCHEME),
         syntax.set_header("x-scheme", SCHEME),
     ],
     "request_headers_to_remove": [
-        *("x-original-forwarded-for", "x-original-forwarded-host", "proxy", "x-envoy-external-address"),
+        *("x-original-forwarded-host", "proxy", "x-envoy-external-address"),
     ],
 }
 """The one RouteConfiguration, apart from its virtual hosts.  Values are taken from the request as it came."""
@@ -57,9 +58,17 @@ def table(config: Config, memo: Memo) -> tuple[list[Line], dict[str, Reached]]:
         hosts.extend(written)
         reached.update(clusters)
     hidden = [syntax.header_name(name) for name in config.options.hidden_headers or ()]
-    head = TABLE | {"typed_per_filter_config": {**limits.of_table(zones), **bodies.of_table(config.options)}}
+    head = TABLE | {"typed_per_filter_config": of_all_hosts(config.options, zones)}
+    head |= {name: [*TABLE[name], *more] for name, more in trust.headers(config.options).items()}
     head |= {"response_headers_to_remove": hidden} if hidden else {}
     return opened(head, "virtual_hosts", hosts, None), dict(sorted(reached.items()))
+
+
+def of_all_hosts(options: Options, zones: Iterable[RateLimit]) -> Json:
+    """What the filters do for all routes that do not say otherwise.  Raises BadValue."""
+    told = {**({"body_limit": options.body_limit} if options.body_limit else {}), **trust.of_script(options)}
+    script = {REQUEST: {"@type": f"{syntax.LUA}PerRoute", "filter_context": told}} if told else {}
+    return {**script, **limits.of_table(zones), **bodies.of_table(options)}
 
 
 def is_idle(upstream: Upstream) -> bool:

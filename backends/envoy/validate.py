@@ -57,7 +57,7 @@ class Excerpt(Struct, frozen=True):
 
 def with_table(listener: Json, table: Json) -> Json:
     """The plain listener with the route table inside."""
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    manager = listener["filter_chains"][0]["filters"][-1]["typed_config"]
     del manager["rds"]
     manager["route_config"] = table
     return listener
