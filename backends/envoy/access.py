@@ -27,6 +27,9 @@ HASH = re.compile(
 )
 """What passwords.lua compares, as long as it does not keep a worker for seconds."""
 
+ANSWER_WITHIN = 60.0  # seconds, where a stream may stand still for ever
+IN_TIME = 0.9  # an answer that comes late is told before Envoy gives the stream up, which stands still meanwhile
+
 CHAIN: list[Json] = [
     {"name": NETWORKS, "typed_config": {"@type": RBAC, "shadow_rules_stat_prefix": SHADOW}},
     script("access"),
@@ -95,7 +98,9 @@ def another_service(policy: Policy, clusters: Clusters) -> Json:
     auth = policy.auth_external
     if not auth:
         return {}
+    wait = clusters.read_timeout if not policy.timeouts or policy.timeouts.read is None else policy.timeouts.read
     asked: Json = {
+        "milliseconds": max(round((wait or ANSWER_WITHIN) * IN_TIME * 1000), 1),
         "cluster": clusters.name(auth.upstream, way_of_our_own(auth.tls, auth.host)),
         "method": syntax.plain(auth.method),
         "host": syntax.text(auth.host),

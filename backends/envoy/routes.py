@@ -97,7 +97,7 @@ def virtual_hosts(host: Host, options: Options, strangers: tuple[Host, ...], idl
     are those others: hosts whose names are patterns, and the catch-all.
     """
     source = host.sources[0] if host.sources else host.routes[0].source
-    clusters = Clusters(idle)
+    clusters = Clusters(idle, options.read_timeout)
     names = [host.name, *host.aliases]
     exact = [name for name in names if not name.startswith("*.")]
     groups = [exact] if exact else []

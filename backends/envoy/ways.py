@@ -74,11 +74,12 @@ def mark(way: Way) -> str:
 class Clusters:
     """The clusters that the routes of one host name, gathered while the routes are written.
 
-    Shape: `idle` are the upstreams that have no endpoints; `named` name -> upstream and way.
+    Shape: `idle` are the upstreams that have no endpoints; `named` name -> upstream and way; `read_timeout` is how
+    long a stream may stand still where its route does not say otherwise.
     """
 
-    def __init__(self, idle: frozenset[str] = frozenset()) -> None:
-        self.idle = idle
+    def __init__(self, idle: frozenset[str] = frozenset(), read_timeout: float = 60.0) -> None:
+        self.idle, self.read_timeout = idle, read_timeout
         self.named: dict[str, tuple[str, Way]] = {}
 
     def name(self, upstream: str, way: Way = OWN_WAY) -> str:

@@ -639,7 +639,6 @@ end
 -- Checking a password costs its worker up to some hundredths of a second, so what was right is remembered.
 
 local MOST_REMEMBERED = 1000
-local ANSWER_WITHIN = 60000  -- milliseconds
 local NOT_COPIED = {
   ["connection"] = true, ["content-length"] = true, ["expect"] = true, ["host"] = true, ["keep-alive"] = true,
   ["te"] = true, ["trailer"] = true, ["transfer-encoding"] = true, ["upgrade"] = true, ["x-forwarded-proto"] = true,
@@ -701,7 +700,7 @@ end
 -- Asks the other service; gives its status and its headers.
 local function ask(request, external)
   local answer = request.handle:httpCall(external.cluster, question(request, external), nil,
-    {timeout_ms = ANSWER_WITHIN, send_xff = false, return_duplicate_headers = true})
+    {timeout_ms = external.milliseconds, send_xff = false, return_duplicate_headers = true})
   request.headers = request.handle:headers()  -- Envoy takes back what it gave before a call
   local status = tonumber(answer[":status"]) or 500
   local cookies = {}

@@ -92,6 +92,23 @@ local function is_too_large(handle, headers)
   return limit and limit > 0 and length > limit
 end
 
+-- What another proxy says of the request, where it is believed.
+local function believe(handle, headers)
+  local asked, stream = handle:filterContext(), handle:streamInfo()
+  if asked:get("is_behind") and find(stream:downstreamLocalAddress(), ":443$") then
+    headers:replace("x-forwarded-proto", "https")
+  end
+  local host = asked:get("believes") and match(headers:get("x-forwarded-host") or "", "^%s*([^,%s]+)")
+  if host then
+    headers:replace(":authority", host)
+  end
+  if asked:get("appends") then
+    local before, peer = headers:get("x-original-forwarded-for"), stream:downstreamDirectRemoteAddress()
+    peer = match(peer, "^%[?(.-)%]?:%d+$")
+    stream:dynamicMetadata():set("gen", "addresses", before and before .. ", " .. peer or peer)
+  end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local target, host = headers:get(":path"), headers:get(":authority")
@@ -116,6 +133,7 @@ function envoy_on_request(handle)
     handle:respond({[":status"] = "413"}, "Payload Too Large")
     return
   end
+  believe(handle, headers)
   if (headers:get("x-request-id") or "") == "" then
     headers:replace("x-request-id", identifier())
   end
