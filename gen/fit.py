@@ -91,18 +91,38 @@ def fit(config: Config, features: frozenset[str], lacks: Lacks = nothing_lacks) 
 
     Shape: the very same Config, hosts and upstreams where nothing has to be taken away.
     """
-    fitting = _Fitting(features, lacks)
-    options = fitting.options(config.options)
-    is_complete = features >= _OF_HOSTS and lacks is nothing_lacks and not fitting.is_closed
-    hosts = config.hosts if is_complete else _each(config.hosts, fitting.host)
-    upstreams = config.upstreams if "dns" in features else _each(config.upstreams, fitting.upstream)
-    listeners = config.listeners if "listeners" in features else fitting.listeners(config.listeners)
-    issues = tuple(sorted(set(fitting.issues)))
-    before = (config.hosts, config.upstreams, config.listeners, config.options)
-    if all(map(is_, (hosts, upstreams, listeners, options), before)):
-        return config, issues
-    fitted = msgspec.structs.replace(config, hosts=hosts, upstreams=upstreams, listeners=listeners, options=options)
-    return (_without_the_unnamed(fitted) if hosts is not config.hosts else fitted), issues
+    return Fit(features, lacks).fit(config)
+
+
+class Fit:
+    """Fits one configuration after the other to a backend; the hosts are looked at only where any of them differs."""
+
+    def __init__(self, features: frozenset[str], lacks: Lacks = nothing_lacks) -> None:
+        self._features, self._lacks = features, lacks
+        self._hosts: tuple[Mapping[str, Host], bool, Mapping[str, Host], list[Issue]] | None = None
+
+    def fit(self, config: Config) -> tuple[Config, tuple[Issue, ...]]:
+        """What `fit` gives."""
+        fitting = _Fitting(self._features, self._lacks)
+        options = fitting.options(config.options)
+        hosts, issues = self._fit_hosts(config.hosts, is_closed=fitting.is_closed)
+        has_dns, has_listeners = "dns" in self._features, "listeners" in self._features
+        upstreams = config.upstreams if has_dns else _each(config.upstreams, fitting.upstream)
+        listeners = config.listeners if has_listeners else fitting.listeners(config.listeners)
+        told = tuple(sorted({*fitting.issues, *issues}))
+        before = (config.hosts, config.upstreams, config.listeners, config.options)
+        if all(map(is_, (hosts, upstreams, listeners, options), before)):
+            return config, told
+        fitted = msgspec.structs.replace(config, hosts=hosts, upstreams=upstreams, listeners=listeners, options=options)
+        return (_without_the_unnamed(fitted) if hosts is not config.hosts else fitted), told
+
+    def _fit_hosts(self, given: Mapping[str, Host], *, is_closed: bool) -> tuple[Mapping[str, Host], list[Issue]]:
+        if self._features >= _OF_HOSTS and self._lacks is nothing_lacks and not is_closed:
+            return given, []
+        if self._hosts is None or self._hosts[0] is not given or self._hosts[1] is not is_closed:
+            fitting = _Fitting(self._features, self._lacks, is_closed=is_closed)
+            self._hosts = given, is_closed, _each(given, fitting.host), fitting.issues
+        return self._hosts[2:]
 
 
 def _without_the_unnamed(config: Config) -> Config:
@@ -135,11 +155,11 @@ def _each(old: Mapping[str, T], change: Callable[[T], T]) -> Mapping[str, T]:
 class _Fitting:
     """The issues of one fit, while they are gathered."""
 
-    def __init__(self, features: frozenset[str], lacks: Lacks) -> None:
+    def __init__(self, features: frozenset[str], lacks: Lacks, *, is_closed: bool = False) -> None:
         self._features, self._lacks = features, lacks
         self._lacks_regex = "regex" not in features
         self._lacks_weights = "weights" not in features
-        self.is_closed = False
+        self.is_closed = is_closed
         self.issues: list[Issue] = []
 
     def options(self, options: Options) -> Options:

@@ -21,7 +21,8 @@ T = TypeVar("T")
 class Rendered(Struct, frozen=True):
     """One host, upstream or certificate as nginx has it, and what that was made of: it holds for the very same alone.
 
-    Shape: `files` are its own, `origins` says whose their lines are; `text` has `lines` of a file that it shares;
+    Shape: `files` are its own, `origins` says whose their lines are; `text` has `lines` of a file that it shares, which
+    are those of `source`;
     `digest` identifies them all.  `variables` counts those it defines.
     """
 
@@ -33,15 +34,11 @@ class Rendered(Struct, frozen=True):
     name: Word = NOTHING
     text: bytes = b""
     lines: int = 0
+    source: Source | None = None
     target: Target = Target()
     variables: int = 0
     zones: tuple[Zone, ...] = ()
     needs: frozenset[str] = frozenset()
-
-    @property
-    def source(self) -> Source:
-        """Whose it is, where that is one object."""
-        return self.unit.sources[0] if isinstance(self.unit, Host) else self.unit.source
 
 
 class Joined(Struct, frozen=True):
@@ -54,6 +51,7 @@ class Joined(Struct, frozen=True):
     variables: int
     zones: tuple[Zone, ...]
     needs: frozenset[str]
+    has_patterns: bool
 
 
 def joined(units: Iterable[Rendered]) -> Joined:
@@ -66,12 +64,13 @@ def joined(units: Iterable[Rendered]) -> Joined:
         origins.update(unit.origins)
     return Joined(
         "".join([unit.digest for unit in units]),
-        files,
+        dict(sorted(files.items())),
         origins,
         frozenset(path for path in files if path.endswith(SECRET)),
         sum([unit.variables for unit in units]),
         tuple(zone for unit in units for zone in unit.zones),
         frozenset().union(*[unit.needs for unit in units]),
+        any(path.startswith("patterns/") for path in files),
     )
 
 

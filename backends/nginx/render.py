@@ -56,10 +56,9 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
     if policies:
         shared["policies.conf"] = "".join(f"{line}\n" for line in policies).encode()
     names = memory.once("names", config.hosts, lambda: lengths_of_names(config.hosts.values()))
-    has_patterns = any(path.startswith("patterns/") for path in hosts.files)
     sizes = hash_sizes(names, hosts.variables + len(policies))
     shared["nginx.conf"] = main_file(
-        options, version, base, sizes, has_policies=bool(policies), has_patterns=has_patterns
+        options, version, base, sizes, has_policies=bool(policies), has_patterns=hosts.has_patterns
     )
     units = "".join([hosts.digest, shown.digest, *[it.digest for it in groups.values()]])
     digest = digest_of_files({**shared, "digest.conf": digest_file(options, ""), "units": units.encode()})
@@ -67,7 +66,7 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
     shared["upstreams.conf"] = b"".join([it.text for it in groups.values()])
     files = {**hosts.files, **shown.files, **shared}
     origins = {**hosts.origins, **shown.origins, "upstreams.conf": group_origins(groups.values())}
-    return Bundle(dict(sorted(files.items())), digest, config, hosts.secrets | shown.secrets, origins)
+    return Bundle(files, digest, config, hosts.secrets | shown.secrets, origins)
 
 
 # ------------------------------------------------------------------ units
@@ -153,7 +152,7 @@ def upstreams_of_route(route: Route) -> Iterator[str]:
 def group_origins(groups: Collection[Rendered]) -> Lines:
     """Whose the lines of upstreams.conf are."""
     first_lines = accumulate([it.lines for it in groups], initial=1)
-    return tuple((line, it.source) for line, it in zip(first_lines, groups, strict=False) if it.lines)
+    return tuple([(line, it.source) for line, it in zip(first_lines, groups, strict=False) if it.source])
 
 
 # ------------------------------------------------------------------ files for all
@@ -248,9 +247,9 @@ def digest_file(options: Options, digest: str) -> bytes:
     )
 
 
-def zone_size(upstreams: Iterable[Upstream]) -> int:
+def zone_size(upstreams: Collection[Upstream]) -> int:
     """KiB of shared memory for all groups: nginx needs less than one for a group and for each of its servers."""
-    return power_of_two(sum(1 + len(upstream.endpoints) for upstream in upstreams), least=256)
+    return power_of_two(len(upstreams) + sum([len(upstream.endpoints) for upstream in upstreams]), least=256)
 
 
 def power_of_two(number: int, *, least: int) -> int:

@@ -47,7 +47,8 @@ def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) 
         idle = ()
     text = macro("upstreams.conf", "upstream")(name, size, balance or upstream.balance, peers, idle).encode()
     lines = text.count(b"\n")
-    return Rendered(upstream, context, digest_of(text), text=text, lines=lines, name=name, target=Target(name))
+    source, target = upstream.source, Target(name)
+    return Rendered(upstream, context, digest_of(text), name=name, text=text, lines=lines, source=source, target=target)
 
 
 def live(endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gen.backend import Backend, Bundle
-from gen.fit import fit
+from gen.fit import Fit
 from gen.ir import Issue
 from gen.store import Change, Key, Store
 from gen.translate import Translator
@@ -30,6 +30,7 @@ class Pipeline:
         self.store = Store()
         self.backend = backend
         self._translator = Translator(settings)
+        self._fit = Fit(backend.features, backend.lacks)
         self._touched: frozenset[Key] = frozenset()
         self._built: Built | None = None
 
@@ -38,7 +39,7 @@ class Pipeline:
         self._touched |= self.store.apply(changes)
         if self._built is None or self._touched:
             translation = self._translator.translate(self.store, self._touched, now=time.time())
-            config, unfit = fit(translation.config, self.backend.features, self.backend.lacks)
+            config, unfit = self._fit.fit(translation.config)
             bundle = self.backend.render(config)
             self._built = Built(bundle, translation.issues + unfit, len(self.store))
             self._touched = frozenset()
