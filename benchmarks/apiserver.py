@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -176,12 +178,42 @@ def endpoint_slice(number: int) -> Json:
 
 
 def secret(number: int) -> Json:
-    """A certificate and its key, as long as they are with RSA."""
-    data = {
-        "tls.crt": base64.b64encode(number.to_bytes(4, "big") * 600).decode(),
-        "tls.key": base64.b64encode(number.to_bytes(4, "little") * 425).decode(),
-    }
+    """A certificate for the hosts that name it, and its key."""
+    hosts = [f"app-{host}.example.com" for host in range(number, COUNTS["Ingress"], COUNTS["Secret"])]
+    certificate, key = certificates().certificate(hosts), certificates().key_text
+    data = {"tls.crt": base64.b64encode(certificate).decode(), "tls.key": base64.b64encode(key).decode()}
     return {"metadata": meta("Secret", number), "type": "kubernetes.io/tls", "data": data}
+
+
+@cache
+def certificates() -> Issuer:
+    """The one issuer, which is imported only by whoever serves."""
+    return Issuer()
+
+
+class Issuer:
+    """Issues certificates that share one RSA key, for that is what takes time to make."""
+
+    def __init__(self) -> None:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key_text = self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def certificate(self, hosts: Sequence[str]) -> bytes:
+        """Self-signed, in PEM."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0])])
+        builder = x509.CertificateBuilder(name, name, self._key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(datetime(2026, 1, 1)).not_valid_after(datetime(2036, 1, 1))  # noqa: DTZ001
+        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+        made = builder.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
+        return made.public_bytes(serialization.Encoding.PEM)
 
 
 OBJECTS = {"Ingress": ingress, "Service": service, "EndpointSlice": endpoint_slice, "Secret": secret}

@@ -46,3 +46,9 @@ def cpu_of_process(pid: int) -> tuple[float, float]:
     own, children = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
     tick = os.sysconf("SC_CLK_TCK")
     return own / tick, children / tick
+
+
+def peak_of_process(pid: int) -> float:
+    """The most memory so far of a running process, in MiB."""
+    text = Path("/proc", str(pid), "status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) / 1024
