@@ -14,7 +14,7 @@ from benchmarks.measure import Cost, cheapest, cost_of
 GEN = str(Path(sys.executable).with_name("gen"))
 TESTS: Mapping[str, tuple[str, ...]] = {
     "nginx": ("nginx", "-t", "-q", "-p", ".", "-c", "nginx.conf"),
-    "haproxy": ("haproxy", "-c", "-q", "-f", "haproxy.cfg"),
+    "haproxy": ("haproxy", "-c", "-q", "-f", "."),
     "envoy": ("envoy", "--mode", "validate", "-c", "envoy.json"),
 }
 """The proxy's own test of a rendered directory, run in that directory."""

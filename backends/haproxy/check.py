@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from backends.haproxy.render import CONFIGURATION
 from gen.backend import Bundle
 from gen.errors import ApplyError, Rejected, UsageError
 from gen.ir import Source
@@ -36,7 +35,7 @@ async def check_version(binary: str, stated: str = "") -> str:
 
 async def check(binary: str, directory: Path, bundle: Bundle) -> None:
     """Let HAProxy read a generation.  Raises Rejected for errors, and for warnings about lines of an object."""
-    result = await run([binary, "-c", "-f", str(directory / CONFIGURATION)], timeout=time_limit(bundle))
+    result = await run([binary, "-c", "-f", str(directory)], timeout=time_limit(bundle))
     messages = list(messages_of(result.output))
     blamed = {text: source for _, text in messages if (source := blame(text, bundle))}
     if result.returncode == 0 and not blamed:
@@ -47,7 +46,8 @@ async def check(binary: str, directory: Path, bundle: Bundle) -> None:
 
 def time_limit(bundle: Bundle) -> float:
     """Seconds that HAProxy may take to load a bundle; many times what it does take, also on a busy machine."""
-    return 20 + len(bundle.files[CONFIGURATION]) / 50_000 + len(bundle.files) / 20
+    size = sum(len(content) for path, content in bundle.files.items() if path.endswith(".cfg"))
+    return 20 + size / 50_000 + len(bundle.files) / 20
 
 
 def messages_of(output: str) -> Iterator[tuple[str, str]]:
@@ -72,8 +72,12 @@ def blame(message: str, bundle: Bundle) -> Source | None:
 
 def blame_section(name: str, bundle: Bundle) -> Source | None:
     """The object that a backend was rendered from."""
-    before, found, _ = bundle.files[CONFIGURATION].partition(f"\nbackend {name}\n".encode())
-    return bundle.blame(CONFIGURATION, before.count(b"\n") + 2) if found else None
+    for path, content in bundle.files.items():
+        if path.endswith(".cfg"):
+            before, found, _ = content.partition(f"\nbackend {name}\n".encode())
+            if found:
+                return bundle.blame(path, before.count(b"\n") + 2)
+    return None
 
 
 def relative(path: str, bundle: Bundle) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from backends.haproxy import live
-from backends.haproxy.render import CONFIGURATION
 from backends.haproxy.runtime import ask
 from backends.haproxy.sections import GENERATION
 from gen.backend import Bundle, Plan
@@ -42,7 +41,7 @@ async def change(admin: Path, plan: Plan) -> None:
     """
     backends = touched(plan.commands)
     before = await servers(admin, backends) if backends else {}
-    expected = wanted(plan.new, backends) if backends else {}
+    expected = wanted(plan.new, backends, plan.changed) if backends else {}
     to_do = tuple(with_returning(plan.commands, before, expected))
     if any(MOVED.match(each) for each in to_do) and await version(admin) >= COOKIES_KNOWN:
         to_do = tuple(each for each in to_do if not MOVED.match(each))
@@ -138,9 +137,11 @@ async def servers(admin: Path, backends: Iterable[str] = ()) -> dict[str, dict[s
     return found
 
 
-def wanted(bundle: Bundle, backends: Iterable[str] = ()) -> dict[str, Mapping[str, live.Server]]:
-    """The servers of some backends of a bundle, or of all."""
-    sections = live.sections_of(bundle.files[CONFIGURATION])
+def wanted(
+    bundle: Bundle, backends: Iterable[str] = (), files: Iterable[str] = ()
+) -> dict[str, Mapping[str, live.Server]]:
+    """The servers of some backends of a bundle, which stand in some of the files; or of all of them."""
+    sections = live.sections_in(bundle, [path for path in files or bundle.files if path.endswith(".cfg")])
     heads = [f"backend {name}" for name in backends] or [head for head in sections if head.startswith("backend ")]
     return {head.removeprefix("backend "): live.section(sections[head]).servers for head in heads}
 

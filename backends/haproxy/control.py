@@ -9,7 +9,6 @@ import signal
 from pathlib import Path
 
 from backends.haproxy import check, commands, runtime
-from backends.haproxy.render import CONFIGURATION
 from backends.haproxy.sections import ADMIN_SOCKET, HOP_SOCKET, INNER_SOCKET
 from gen.backend import Bundle, Placement, Plan
 from gen.errors import ApplyError, NotConfirmed
@@ -144,7 +143,7 @@ class Control:
         self.placement.runtime_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._remove_sockets()
         seen = self._trim_log()
-        configuration = self.generations.current_link.absolute() / CONFIGURATION
+        configuration = self.generations.current_link.absolute()
         argv = [self.binary, "-W", "-db", "-S", f"{self.master},mode,600", "-f", str(configuration)]
         self._daemon = daemon = Daemon.start(argv, log=self.log, record=self.record)
         async for _ in runtime.ticks(check.time_limit(bundle)):

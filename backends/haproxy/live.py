@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from gen.backend import Bundle
+
 SECTIONS = re.compile(r"\n\n(?=\S)")
 PLAIN_KEY = re.compile(r"[A-Za-z0-9._~%|*/:-]{1,4000}")
 """What stands for itself in a command."""
@@ -40,7 +42,16 @@ class Section(Struct, frozen=True, gc=False):
         return f" {found[1]}" if found else ""
 
 
-@lru_cache(maxsize=4)
+def sections_in(bundle: Bundle, files: Iterable[str]) -> dict[str, str]:
+    """The sections in some files of a bundle, whichever of them they are in."""
+    found: dict[str, str] = {}
+    for path in files:
+        if path in bundle.files:
+            found |= sections_of(bundle.files[path])
+    return found
+
+
+@lru_cache(maxsize=256)
 def sections_of(content: bytes) -> dict[str, str]:
     """The sections of a configuration, each as it stands there, by its first line."""
     return {part.partition("\n")[0]: part for part in SECTIONS.split(content.decode().strip("\n"))}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backends.haproxy import live
-from backends.haproxy.render import CONFIGURATION
 from backends.haproxy.sections import GENERATION
 from gen.backend import Bundle, Plan, changed_files
 
@@ -40,9 +39,10 @@ def plan(old: Bundle | None, new: Bundle) -> Plan:
 def commands_for(old: Bundle, new: Bundle, changed: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
     """The commands for a change, and whether they concern nothing but servers.  Raises Unable."""
     files = [path for path in changed if path != GENERATION]
-    if vanished := [path for path in files if path not in new.files and not path.startswith("certs/")]:
+    others = [path for path in files if not path.endswith(".cfg") and not path.startswith("certs/")]
+    if vanished := [path for path in others if path not in new.files]:
         raise Unable(f"{kind(vanished[0])} changed")
-    coming, going = servers(old, new) if CONFIGURATION in files else ([], [])
+    coming, going = servers(old, new, [path for path in changed if path.endswith(".cfg")])
     appearing, disappearing = tables(old, new, files)
     shown = list(certificates(old, new, files))
     is_plain = not (appearing or disappearing or shown)
@@ -59,9 +59,9 @@ def kind(path: str) -> str:
 # ------------------------------------------------------------------ servers
 
 
-def servers(old: Bundle, new: Bundle) -> tuple[list[str], list[str]]:
+def servers(old: Bundle, new: Bundle, files: list[str]) -> tuple[list[str], list[str]]:
     """The commands for servers that come, and for those that go.  Raises Unable where more than servers differs."""
-    before, after = (live.sections_of(each.files[CONFIGURATION]) for each in (old, new))
+    before, after = (live.sections_in(each, files) for each in (old, new))
     if before.keys() != after.keys():
         raise Unable("backends changed")
     coming: list[str] = []
@@ -107,7 +107,7 @@ def certificates(old: Bundle, new: Bundle, changed: list[str]) -> Iterator[str]:
     """The commands for certificates that were renewed or added.  Raises Unable."""
     pems = [path for path in changed if path.startswith("certs/")]
     fresh = [path for path in pems if path not in old.files]
-    others = [path for path in changed if not path.startswith(("certs/", "maps/")) and path != CONFIGURATION]
+    others = [path for path in changed if not path.startswith(("certs/", "maps/")) and not path.endswith(".cfg")]
     if [path for path in others if path != CERTIFICATES]:
         raise Unable("backends changed")
     if [path for path in pems if path not in new.files or path not in new.secrets]:

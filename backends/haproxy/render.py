@@ -1,28 +1,62 @@
 """A Config as HAProxy's files; pure: the same Config gives the same bytes.
 
     haproxy.cfg     the head, which never names a tenant, then one backend a (upstream, policy)
+    upstreams-*.cfg the backends where they are many, so that a change of one writes little
     maps/*.map      who answers for which host and path, see backends.haproxy.routes
     crt.list        which certificate for which server name; the default one first
     certs/*.pem     chain and key
 
-All names are relative to the directory of haproxy.cfg, wherever that is.
+HAProxy reads the whole directory; all names are relative to it, wherever it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
+from itertools import compress
+from operator import is_, is_not
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
 
 from backends.haproxy import syntax
 from backends.haproxy.routes import HostRows, Row, Target, rows_of
 from backends.haproxy.sections import GENERATION, SCRIPT, Section, features_of, head, section, shared_parts
 from backends.haproxy.syntax import Encoded
-from gen.backend import Bundle, digest_of_files, object_name
+from gen.backend import Bundle, digest_of, digest_of_files, object_name
 from gen.ir import NO_HOST_POLICY, Certificate, Config, Host, Redirect, Respond, Source, Upstream
 
 CONFIGURATION = "haproxy.cfg"
+TOGETHER = 96  # sections in a file
 Origins = tuple[tuple[int, Source], ...]
 Subject = Upstream | Redirect | Respond
+
+
+class Known(Struct, frozen=True, gc=False):
+    """A section and what it was made of."""
+
+    subject: Subject
+    source: Source
+    certificate: Certificate | None
+    section: Section
+
+
+class Made(Struct, frozen=True):
+    """What was rendered last.
+
+    Shape: `users` are the names of the sections of each upstream, `places` the names in each file, `heads` what stands
+    in it before them; `rest` identifies all files that hold no sections.
+    """
+
+    bundle: Bundle
+    config: Config
+    targets: Mapping[Encoded, Target]
+    users: Mapping[str, list[Encoded]]
+    places: Mapping[str, list[Encoded]]
+    heads: Mapping[str, bytes]
+    rest: str
+    digests: Mapping[str, str]
 
 
 class Renderer:
@@ -30,12 +64,21 @@ class Renderer:
 
     def __init__(self) -> None:
         self._hosts: dict[str, tuple[Host, HostRows]] = {}
-        self._sections: dict[Encoded, tuple[Subject, Source, Certificate | None, Section]] = {}
+        self._sections: dict[Encoded, Known] = {}
+        self._made: Made | None = None
 
     def render(self, config: Config) -> Bundle:
         """The bundle of a Config.  Raises Rejected, with the object to blame, for what cannot be written."""
+        made, self._made = self._made, None
+        self._made = (self._with_other_servers(made, config) if made else None) or self._anew(config)
+        return self._made.bundle
+
+    # -------------------------------------------------------------- everything
+
+    def _anew(self, config: Config) -> Made:
         hosts = self._rows(config)
-        sections = self._backends(config, hosts)
+        targets = self._backends(config, hosts)
+        sections = [known.section for known in self._sections.values()]
         pems = {pem_file(each.id): each for each in config.certificates.values()}
         tables = {**maps(hosts), "crt.list": certificate_rows(config)}
         files = {path: b"".join(row for row, _ in rows) for path, rows in tables.items()}
@@ -45,21 +88,22 @@ class Renderer:
         files |= named | dict(authorities(config))
         if features.has_script:
             files["gen.lua"] = SCRIPT
-        backends = b"".join(each.text for each in sections)
-        parts = shared_parts(sections)
-        top = head(config, features, files) + parts
-        files[CONFIGURATION] = top + backends
-        digest = digest_of_files(files)
-        files[GENERATION] = syntax.row(Encoded("digest"), syntax.name(digest))
+        top = head(config, features, files) + shared_parts(sections)
+        places = places_of(self._sections)
         origins = {path: row_origins(rows) for path, rows in tables.items()}
         origins |= {path: ((1, each.source),) for path, each in pems.items()}
-        return Bundle(
-            files=files,
-            digest=digest,
-            config=config,
+        users: dict[str, list[Encoded]] = {}
+        for name, target in targets.items():
+            if isinstance(target.action, str):
+                users.setdefault(target.action, []).append(name)
+        empty = Bundle(
+            files={},
+            digest="",
             secrets=frozenset({*pems, *(path for path in named if path.endswith(".pem"))}),
-            origins={CONFIGURATION: section_origins(top.count(b"\n") + 1, sections), **origins},
         )
+        heads = {CONFIGURATION: top}
+        made = Made(empty, config, targets, users, places, heads, digest_of_files(files), {})
+        return self._placed(made, config, places, files, origins)
 
     def _rows(self, config: Config) -> list[HostRows]:
         kept, self._hosts = self._hosts, {}
@@ -68,22 +112,109 @@ class Renderer:
             self._hosts[name] = known if known and known[0] is host else (host, rows_of(host))
         return [rows for _, rows in self._hosts.values()]
 
-    def _backends(self, config: Config, hosts: list[HostRows]) -> list[Section]:
+    def _backends(self, config: Config, hosts: list[HostRows]) -> dict[Encoded, Target]:
         kept, self._sections = self._sections, {}
         targets: dict[Encoded, Target] = {}
         for rows in hosts:
             for target in rows.targets:
                 targets.setdefault(target.name, target)
         for name in sorted(targets):
-            target, known = targets[name], kept.get(name)
-            shown = target.policy.upstream_tls
-            certificate = config.certificates[shown.certificate] if shown and shown.certificate else None
-            subject = config.upstreams[target.action] if isinstance(target.action, str) else target.action
-            if known and known[0] is subject and known[1] == target.source and known[2] is certificate:
-                self._sections[name] = known
-            else:
-                self._sections[name] = (subject, target.source, certificate, section(target, subject, certificate))
-        return [made for *_, made in self._sections.values()]
+            self._sections[name] = known_section(targets[name], config, kept.get(name))
+        return targets
+
+    # -------------------------------------------------------------- only servers
+
+    def _with_other_servers(self, made: Made, config: Config) -> Made | None:
+        """The same with other endpoints; None where more than that has changed."""
+        old = made.config
+        if not (
+            config.hosts is old.hosts and config.certificates is old.certificates and config.options == old.options
+        ):
+            return None
+        changed = differing(old.upstreams, config.upstreams)
+        fresh: dict[Encoded, Known] = {}
+        for upstream in changed:
+            for name in made.users.get(upstream, ()):
+                before = self._sections[name]
+                fresh[name] = known_section(made.targets[name], config, before)
+                if not alike(before, fresh[name]):
+                    return None
+        self._sections.update(fresh)
+        count = len(made.places)
+        paths = {place_of(name, count) for name in fresh}
+        files, origins = dict(made.bundle.files), dict(made.bundle.origins)
+        return self._placed(made, config, {path: made.places[path] for path in paths}, files, origins)
+
+    def _placed(
+        self,
+        made: Made,
+        config: Config,
+        places: Mapping[str, list[Encoded]],
+        files: dict[str, bytes],
+        origins: dict[str, Origins],
+    ) -> Made:
+        """The bundle with the sections of these files written anew."""
+        digests = dict(made.digests)
+        for path, names in places.items():
+            sections = [self._sections[name].section for name in names]
+            top = made.heads.get(path, b"")
+            files[path] = top + b"".join(each.text for each in sections)
+            origins[path] = section_origins(top.count(b"\n") + 1, sections)
+            digests[path] = digest_of(files[path])
+        digest = digest_of(made.rest.encode(), *(f"{path} {digests[path]}".encode() for path in sorted(digests)))
+        files[GENERATION] = syntax.row(Encoded("digest"), syntax.name(digest))
+        bundle = Bundle(files=files, digest=digest, config=config, secrets=made.bundle.secrets, origins=origins)
+        return msgspec.structs.replace(made, bundle=bundle, config=config, digests=digests)
+
+
+def differing(old: Mapping[str, Upstream], new: Mapping[str, Upstream]) -> list[str]:
+    """The names of those that are not the same object as before; those that have gone are not among them."""
+    if len(old) == len(new) and all(map(is_, old, new)):
+        return list(compress(new, map(is_not, old.values(), new.values())))
+    return [name for name, each in new.items() if old.get(name) is not each]
+
+
+def known_section(target: Target, config: Config, known: Known | None) -> Known:
+    """The section of a target, the known one where nothing that it is made of has changed.  Raises Rejected."""
+    shown = target.policy.upstream_tls
+    certificate = config.certificates[shown.certificate] if shown and shown.certificate else None
+    subject = config.upstreams[target.action] if isinstance(target.action, str) else target.action
+    if known and known.subject is subject and known.source == target.source and known.certificate is certificate:
+        return known
+    return Known(subject, target.source, certificate, section(target, subject, certificate))
+
+
+def alike(old: Known, new: Known) -> bool:
+    """Whether two versions of a section need the same of the rest of the configuration."""
+    if isinstance(old.subject, Upstream) and isinstance(new.subject, Upstream) and old.subject.dns != new.subject.dns:
+        return False
+    first, second = old.section, new.section
+    needs = (first.files, first.parts, first.has_script, first.has_limit)
+    return needs == (second.files, second.parts, second.has_script, second.has_limit)
+
+
+# ------------------------------------------------------------------ which file
+
+
+def places_of(names: Collection[Encoded]) -> dict[str, list[Encoded]]:
+    """The names of the sections in each file: all in one, but in many files where they are many."""
+    count = 1 if len(names) <= TOGETHER else 1 << (len(names) // TOGETHER).bit_length()
+    places: dict[str, list[Encoded]] = {CONFIGURATION: []}
+    if count > 1:
+        places |= {file_of(number): [] for number in range(count)}
+    for name in names:
+        places[place_of(name, len(places))].append(name)
+    return places
+
+
+def place_of(name: Encoded, files: int) -> str:
+    """The file that a section stands in, when there are so many in all."""
+    return CONFIGURATION if files == 1 else file_of(crc32(name.encode()) % (files - 1))
+
+
+def file_of(number: int) -> str:
+    """HAProxy reads files in the order of their names: these after the one with the defaults."""
+    return f"upstreams-{number:03x}.cfg"
 
 
 def maps(hosts: list[HostRows]) -> dict[str, list[Row]]:

@@ -379,7 +379,7 @@ def beside(running: Running) -> Iterator[Running]:
     generations.write(bundle)
     generations.publish(bundle.digest)
     argv = [running.binary, "-W", "-db", "-S", f"{running.runtime}/outer.sock,mode,600", "-f",
-            f"{running.state}/current/haproxy.cfg", "-p", f"{running.state}/outer.pid"]  # fmt: skip
+            f"{running.state}/current", "-p", f"{running.state}/outer.pid"]  # fmt: skip
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as outer:
         try:
             wait("start", lambda: running.run(runtime.live_digest(running.runtime / "admin.sock")) == bundle.digest)

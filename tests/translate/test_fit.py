@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gen import fit as module
-from gen.backend import Lack
+from gen.backend import Lack, nothing_lacks
 from gen.fit import fit
 from gen.ir import (
     Config,
@@ -139,3 +139,22 @@ def test_an_option_that_would_open_the_proxy_closes_it() -> None:
     given = config(forward(("u", 1)))
     fitted, _ = fit(given, EVERYTHING, lambda part: [Lack("x", "y", closes=True)] if isinstance(part, Options) else [])
     assert {route.action for host in fitted.hosts.values() for route in host.routes} == {Respond(503)}
+
+
+def test_one_after_the_other_is_as_each_alone() -> None:
+    """Whatever came before: hosts that stay, change, go and come back, a proxy that is closed in between."""
+    plain, lacking = forward(("u", 1)), forward(("u", 1), policy=Policy(upstream_host=("h",), allow=()))
+    closing = msgspec.structs.replace(config().options, tls_ciphers="x")
+    first = config(lacking)
+    others = (
+        first,
+        msgspec.structs.replace(first, upstreams={"u": Upstream("u")}),
+        config(plain),
+        msgspec.structs.replace(first, options=closing),
+        msgspec.structs.replace(first, hosts={**first.hosts, "b.example": Host("b.example", (lacking, ROOT))}),
+        first,
+    )
+    features = EVERYTHING - {"upstream_host", "options.tls_ciphers"}
+    fitter = module.Fit(features, nothing_lacks)
+    for each in others:
+        assert fitter.fit(each) == fit(each, features)
