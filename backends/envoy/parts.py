@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -58,9 +60,14 @@ class _Routes(Struct):
 
 def parts_of(bundle: Bundle) -> Parts:
     """The parts of a bundle, rendered now or read back.  Raises ApplyError for files that are not gen's."""
+    return _parts(bundle.files.get(BOOTSTRAP_FILE, b""), bundle.files.get(ROUTES_FILE, b""))
+
+
+@lru_cache(maxsize=2)  # every step from one bundle to the next asks for both
+def _parts(bootstrap_file: bytes, routes_file: bytes) -> Parts:
     try:
-        bootstrap = msgspec.json.decode(bundle.files[BOOTSTRAP_FILE], type=_Bootstrap)
-        table = msgspec.json.decode(bundle.files[ROUTES_FILE], type=_Routes).resources[0]
+        bootstrap = msgspec.json.decode(bootstrap_file, type=_Bootstrap)
+        table = msgspec.json.decode(routes_file, type=_Routes).resources[0]
         virtual_hosts = msgspec.json.decode(table.pop("virtual_hosts"), type=list[Raw])
     except (LookupError, msgspec.DecodeError) as error:
         raise ApplyError(f"{BOOTSTRAP_FILE} and {ROUTES_FILE} are not what gen writes: {error}") from error
