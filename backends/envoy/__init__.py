@@ -26,8 +26,15 @@ class Envoy:
             *("mirror", "canary", "affinity", "hash_by", "hash_subset", "balance"),
             *("protocol", "upstream_tls", "timeouts", "retries", "connection_header", "access_log"),
             *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "body_limit", "bandwidth"),
-            *("aliases", "alias_patterns"),
+            *("aliases", "alias_patterns", "client_certificate", "ciphers", "prefer_server_ciphers"),
             *("options.hidden_headers", "options.forwarded", "options.proxy_protocol"),
+            *(
+                "options.tls_protocols",
+                "options.tls_ciphers",
+                "options.tls_session_tickets",
+                "options.reject_unknown_names",
+            ),
+            "options.http2",
         )
     )
     lacks = staticmethod(lacks)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 
-from backends.envoy import syntax
+from backends.envoy import clients, syntax
 from backends.envoy.filters import script
-from backends.envoy.networks import RBAC, SHADOW, one_of, per_route
+from backends.envoy.networks import RBAC, SHADOW, one_of, per_route, rules, told_value
 from backends.envoy.syntax import Json
 from backends.envoy.ways import Clusters, way_of_our_own
 from gen.ir import NO_POLICY, Redirect, Route
-from gen.policy import ExternalAuth, Policy
+from gen.policy import ClientCertificate, ExternalAuth, Policy
 
 NETWORKS, GRANTED = "gen.networks", "gen.granted"
-TOLD = "gen"  # the dynamic metadata in which our filters tell each other things
 HASH = re.compile(
     r"\$2[aby]\$(?:0[4-9]|1[0-2])\$[./0-9A-Za-z]{53}"
     r"|\$(?:apr)?1\$[./0-9A-Za-z]{0,8}\$[./0-9A-Za-z]{22}"
@@ -38,41 +37,40 @@ CHAIN: list[Json] = [
 """Filters that do nothing unless the route says so."""
 
 
-def per_filter(route: Route, clusters: Clusters) -> Json:
-    """The entries for these filters.  Raises BadValue."""
+def per_filter(route: Route, clusters: Clusters, client: ClientCertificate | None) -> Json:
+    """The entries for these filters, where a host asks for certificates or not.  Raises BadValue."""
     policy = route.policy
-    if policy is NO_POLICY or isinstance(route.action, Redirect):
+    if (policy is NO_POLICY and not client) or isinstance(route.action, Redirect):
         return {}
     asked = passwords(policy) | another_service(policy, clusters)
     is_any = bool(policy.satisfy_any and asked)
-    entries = networks(policy, is_shadow=is_any)
+    entries = networks(policy, client, is_shadow=is_any)
     if asked:
         if is_any:
             asked |= {"any": True, "networks": policy.allow is not None}
         entries |= syntax.told("access", **asked)
-        entries[GRANTED] = per_route("rules", "access", [told("access", "granted")])
+        entries[GRANTED] = per_route(rules=rules("access", [told_value("access", "granted")]))
     return entries
 
 
 # ------------------------------------------------------------------ networks
 
 
-def networks(policy: Policy, *, is_shadow: bool) -> Json:
-    """The filter of networks; in its shadow it only says what it thinks.  Raises BadValue."""
-    wanted: list[Json] = []
+def networks(policy: Policy, client: ClientCertificate | None, *, is_shadow: bool) -> Json:
+    """The filter of networks and of certificates; of networks in its shadow it only says what it thinks.
+
+    Raises: BadValue.
+    """
+    near: list[Json] = []
     if policy.allow is not None:
-        wanted.append(one_of(policy.allow))
+        near.append(one_of(policy.allow))
     if policy.deny:
-        wanted.append({"not_id": one_of(policy.deny)})
-    if not wanted:
-        return {}
-    return {NETWORKS: per_route("shadow_rules" if is_shadow else "rules", "networks", wanted)}
-
-
-def told(name: str, value: str) -> Json:
-    """The principal of whom one of our scripts has told something."""
-    matcher = {"filter": TOLD, "path": [{"key": name}], "value": {"string_match": {"exact": value}}}
-    return {"sourced_metadata": {"metadata_matcher": matcher}}
+        near.append({"not_id": one_of(policy.deny)})
+    wanted = [*(clients.kept(client) if client else ()), *(() if is_shadow else near)]
+    fields = {"rules": rules("passes", wanted)} if wanted else {}
+    if is_shadow and near:
+        fields["shadow_rules"] = rules("networks", near)
+    return {NETWORKS: per_route(**fields)} if fields else {}
 
 
 # ------------------------------------------------------------------ passwords, another service

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backends.envoy import captures, syntax
+from backends.envoy import captures, clients, syntax
 from backends.envoy.redirects import redirect
 from backends.envoy.syntax import Json
 from gen.ir import NO_POLICY, Forward, Redirect, Respond, Route
-from gen.policy import Cors, HttpsRedirect
+from gen.policy import ClientCertificate, Cors, HttpsRedirect
 
 
-def per_filter(route: Route, idle: frozenset[str]) -> Json:
+def per_filter(route: Route, idle: frozenset[str], client: ClientCertificate | None) -> Json:
     """The entry for answers.lua, if it has anything to do; `idle` are upstreams without endpoints.  Raises BadValue."""
-    asked: Json = {}
+    asked: Json = {"client": clients.told(client)} if client else {}
     policy = route.policy
     if isinstance(route.action, Redirect):
         asked["redirect"] = redirect(route.action)

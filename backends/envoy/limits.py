@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from backends.envoy import syntax
 from backends.envoy.filters import HTTP
-from backends.envoy.networks import RBAC, SHADOW, one_of, per_route
+from backends.envoy.networks import RBAC, SHADOW, one_of, per_route, rules
 from backends.envoy.syntax import Json
 from gen.errors import BadValue
 from gen.ir import Host, Policy
@@ -93,4 +93,4 @@ def per_filter(policy: Policy) -> Json:
         raise BadValue("LimitsDiffer", "the limits of one route exempt the same networks")
     if not any(exempt):
         return {}
-    return {EXEMPT: per_route("shadow_rules", "limited", [{"not_id": one_of(exempt.pop())}])}
+    return {EXEMPT: per_route(shadow_rules=rules("limited", [{"not_id": one_of(exempt.pop())}]))}

@@ -6,20 +6,18 @@ and certificates, which are resources of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from backends.envoy import access, bodies, limits, syntax, trust
+from backends.envoy import access, bodies, handshakes, limits, syntax, trust
 from backends.envoy.filters import AFTER_ACCESS, BEFORE_ACCESS
+from backends.envoy.handshakes import Handshake, Name
 from backends.envoy.routes import NAME
 from backends.envoy.syntax import Json
 from backends.envoy.text import Line, block, line, listed
-from gen.errors import BadValue, Rejected
-from gen.ir import CATCH_ALL, Certificate, Config, Host, Options, Source
+from gen.ir import Certificate, Config, Options
 
 EXTENSION = "type.googleapis.com/envoy.extensions."
 CONNECTION_MANAGER = f"{EXTENSION}filters.network.http_connection_manager.v3.HttpConnectionManager"
-DOWNSTREAM_TLS = f"{EXTENSION}transport_sockets.tls.v3.DownstreamTlsContext"
-Name = tuple[str, Host]
 ROUTES_FILE = "routes.json"
 NAMELESS = "unnamed.invalid"  # the host of an HTTP/1.0 request that names none
 
@@ -41,21 +39,35 @@ def http(options: Options) -> list[Line]:
 
 def https(config: Config) -> list[Line]:
     """The listener for TLS.  Raises Rejected, with the object to blame, for names that Envoy cannot hold."""
-    options, default = config.options, config.certificates[certificate_for_others(config)]
-    filters = network_filters("https", options, options.told_https_port or options.https_port)
-    head = listener("https", options.https_port, options, TLS_INSPECTOR)
-    rest = {"name": "default", "filters": filters, "transport_socket": tls(default)}
-    chains = [
-        [chain(config.certificates[certificate], filters, own)]
-        for certificate, own in sorted(server_names(config).items())
-    ]
-    return [
-        (line(head)[0][:-1] + b",", None),
-        (b'"default_filter_chain": ' + line(rest)[0] + b",", default.source),
-        (b'"filter_chains": [', None),
-        *listed(chains),
-        (b"]}", None),
-    ]
+    head = listener("https", config.options.https_port, config.options, TLS_INSPECTOR)
+    chains = [[chain(found, own, config)] for found, own in sorted(handshakes.handshakes(config).items())]
+    rest: list[Line] = []
+    if not config.options.reject_unknown_names:
+        others = handshakes.for_others(config)
+        text, source = line({"name": "default", **what_happens(others, config)}, certificate_of(others, config).source)
+        rest = [(b'"default_filter_chain": ' + text + b",", source)]
+    return [(line(head)[0][:-1] + b",", None), *rest, (b'"filter_chains": [', None), *listed(chains), (b"]}", None)]
+
+
+def chain(found: Handshake, own: Iterable[Name], config: Config) -> Line:
+    """What some names get.  Raises Rejected."""
+    names = [handshakes.server_name(*name) for name in own]
+    head = {"name": found.name, "filter_chain_match": {"server_names": names}}
+    return line(head | what_happens(found, config), certificate_of(found, config).source)
+
+
+def what_happens(found: Handshake, config: Config) -> Json:
+    """A handshake, and what the requests go through that come after it."""
+    options = config.options
+    return {
+        "transport_socket": handshakes.socket(found, options),
+        "filters": network_filters("https", options, options.told_https_port or options.https_port, found.rule),
+    }
+
+
+def certificate_of(found: Handshake, config: Config) -> Certificate:
+    """The certificate that is shown."""
+    return config.certificates[found.certificate]
 
 
 def listener(name: str, port: int, options: Options, *inspectors: Json) -> Json:
@@ -71,18 +83,18 @@ def listener(name: str, port: int, options: Options, *inspectors: Json) -> Json:
     }
 
 
-def network_filters(name: str, options: Options, told_port: int) -> list[Json]:
+def network_filters(name: str, options: Options, told_port: int, rule: str = "") -> list[Json]:
     """What a connection goes through.  Raises BadValue."""
-    return [*trust.network_filters(options), connection_manager(name, options, told_port)]
+    return [*trust.network_filters(options), connection_manager(name, options, told_port, rule)]
 
 
-def connection_manager(name: str, options: Options, told_port: int) -> Json:
+def connection_manager(name: str, options: Options, told_port: int, rule: str) -> Json:
     """How requests are read and sent on; the same on both ports but for what upstreams are told of these."""
     manager = {
         "@type": CONNECTION_MANAGER,
         "stat_prefix": name,
         "rds": {"route_config_name": NAME, "config_source": {"path_config_source": {"path": f"./{ROUTES_FILE}"}}},
-        **trust.of_manager(options, told_port),
+        **trust.of_manager(options, told_port, rule),
         "generate_request_id": False,
         "server_header_transformation": "PASS_THROUGH",
         "common_http_protocol_options": {
@@ -103,92 +115,3 @@ def connection_manager(name: str, options: Options, told_port: int) -> Json:
         "http_filters": [*BEFORE_ACCESS, *limits.CHAIN, *access.CHAIN, *bodies.CHAIN, *AFTER_ACCESS, ROUTER],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
-
-
-# ------------------------------------------------------------------ TLS
-
-
-def chain(certificate: Certificate, filters: list[Json], names: Iterable[Name]) -> Line:
-    """What the hosts of one certificate get.  Raises Rejected."""
-    return line(
-        {
-            "name": certificate.id,
-            "filter_chain_match": {"server_names": [server_name(*name) for name in names]},
-            "transport_socket": tls(certificate),
-            "filters": filters,
-        },
-        certificate.source,
-    )
-
-
-def server_name(name: str, host: Host) -> str:
-    """The name in the client's greeting.  Raises Rejected."""
-    try:
-        return syntax.domain(name)
-    except BadValue as error:
-        raise Rejected(f"{blamed(host)}: {error}", (blamed(host),)) from error
-
-
-def blamed(host: Host) -> Source:
-    """The object that a host is made from."""
-    return host.sources[0] if host.sources else host.routes[0].source
-
-
-def tls(certificate: Certificate) -> Json:
-    """The transport socket that shows a certificate."""
-    context = {
-        "@type": DOWNSTREAM_TLS,
-        "common_tls_context": {
-            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
-            "alpn_protocols": ["h2", "http/1.1"],
-            "tls_certificate_sds_secret_configs": [{"name": certificate.id}],
-        },
-    }
-    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
-
-
-def certificates_in_use(config: Config) -> list[Certificate]:
-    """The certificates that the listeners name; an Envoy never asks for another one."""
-    return [config.certificates[each] for each in sorted({certificate_for_others(config), *server_names(config)})]
-
-
-def certificate_for_others(config: Config) -> str:
-    """The certificate for connections without a name, or with one that is nobody's."""
-    return config.hosts[CATCH_ALL].certificate or config.options.default_certificate
-
-
-def server_names(config: Config) -> Mapping[str, list[Name]]:
-    """The names that must be told apart: those whose certificate is not the one they would get anyway.
-
-    Shape: certificate id -> names.  Envoy takes the exact name, else the longest `*.x`, else the default chain.
-    """
-    own = {name: (certificate_of(name, host, config), host) for host in config.hosts.values() for name in names(host)}
-    wildcards = {name: certificate for name, (certificate, _) in own.items() if name.startswith("*.")}
-    others = certificate_for_others(config)
-    chosen: dict[str, list[Name]] = {}
-    for name, (certificate, host) in own.items():
-        if certificate != fallback(name, wildcards, others):
-            chosen.setdefault(certificate, []).append((name, host))
-    return chosen
-
-
-def names(host: Host) -> tuple[str, ...]:
-    """All names of a host but patterns; none for the catch-all."""
-    own = (host.name,) if host.name != CATCH_ALL else ()
-    return own + host.aliases
-
-
-def certificate_of(name: str, host: Host, config: Config) -> str:
-    """The certificate of a host under one of its names."""
-    default = config.options.default_certificate
-    if not host.certificate or name == host.name:
-        return host.certificate or default
-    return host.certificate if config.certificates[host.certificate].is_for(name) else default
-
-
-def fallback(name: str, wildcards: Mapping[str, str], default: str) -> str:
-    """The certificate that a name would get if it were not listed."""
-    labels = name.removeprefix("*.").split(".")
-    start = 0 if name.startswith("*.") else 1
-    suffixes = ("*." + ".".join(labels[place:]) for place in range(start, len(labels)))
-    return next((wildcards[each] for each in suffixes if each in wildcards and each != name), default)

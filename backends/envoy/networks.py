@@ -31,8 +31,18 @@ def cidr(text: str) -> Json:
     return {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}
 
 
-def per_route(field: str, name: str, principals: list[Json]) -> Json:
-    """What an RBAC filter does for a route: let those pass for whom all principals are true."""
+def rules(name: str, principals: list[Json]) -> Json:
+    """Rules of an RBAC filter that let those pass for whom all principals are true."""
     policy = {"permissions": [ANYTHING], "principals": [{"and_ids": {"ids": principals}}]}
-    rules = {"action": "ALLOW", "policies": {name: policy}}
-    return {"@type": f"{RBAC}PerRoute", "rbac": {field: rules, "shadow_rules_stat_prefix": SHADOW}}
+    return {"action": "ALLOW", "policies": {name: policy}}
+
+
+def per_route(**fields: Json) -> Json:
+    """What an RBAC filter does for a route: its `rules`, and `shadow_rules` of which it only says what they come to."""
+    return {"@type": f"{RBAC}PerRoute", "rbac": {**fields, "shadow_rules_stat_prefix": SHADOW}}
+
+
+def told_value(name: str, value: str) -> Json:
+    """The principal of whom one of our scripts has told something."""
+    matcher = {"filter": "gen", "path": [{"key": name}], "value": {"string_match": {"exact": value}}}
+    return {"sourced_metadata": {"metadata_matcher": matcher}}

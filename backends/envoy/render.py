@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backends.envoy import clusters, listeners, protocols, routes
+from backends.envoy import clusters, handshakes, listeners, protocols, routes
 from backends.envoy.bootstrap import RUNTIME
 from backends.envoy.listeners import ROUTES_FILE
 from backends.envoy.protocols import certificate_paths
@@ -69,7 +69,7 @@ def static_resources(config: Config, reached: Mapping[str, Reached], memo: Memo)
             [memo.recall(f"cluster {name}", clusters.cluster, name, *cluster_parts(config, *each), config.options)]
             for name, each in reached.items()
         ],
-        "secrets": [[secret(certificate)] for certificate in listeners.certificates_in_use(config)],
+        "secrets": [[secret(certificate)] for certificate in handshakes.certificates_in_use(config)],
     }
     lines: list[Line] = [(b'"static_resources": {', None)]
     lines += listed(
@@ -95,5 +95,5 @@ def tls_files(config: Config, reached: Mapping[str, Reached]) -> dict[str, bytes
     """The files of certificates, and of those whom we trust."""
     wanted = [way.tls for _, way in reached.values() if way.tls]
     shown = [config.certificates[each.certificate] for each in wanted if each.certificate]
-    authorities = [each.ca for each in wanted if each.verify]
-    return protocols.files([*listeners.certificates_in_use(config), *shown], authorities)
+    authorities = [*(each.ca for each in wanted if each.verify), *handshakes.authorities(config)]
+    return protocols.files([*handshakes.certificates_in_use(config), *shown], authorities)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backends.envoy import access, answers, bodies, limits, onwards, patience, syntax, trust
+from backends.envoy import access, answers, bodies, handshakes, limits, onwards, patience, syntax, trust
 from backends.envoy.bodies import REQUEST
 from backends.envoy.choices import Choice, choices
 from backends.envoy.patience import retries
@@ -12,8 +12,8 @@ from backends.envoy.syntax import Format, Json
 from backends.envoy.text import Line, Memo, line, opened
 from backends.envoy.ways import Clusters, Way, way_of
 from gen.errors import BadValue, Rejected
-from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, Options, Policy, Redirect, Route, Upstream
-from gen.policy import RateLimit, upstreams_of
+from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, HostPolicy, Options, Policy, Redirect, Route, Upstream
+from gen.policy import ClientCertificate, RateLimit, upstreams_of
 
 NAME = "gen"
 BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
@@ -37,6 +37,7 @@ TABLE: Json = {
     ],
     "request_headers_to_remove": [
         *("x-original-forwarded-host", "proxy", "x-envoy-external-address"),
+        handshakes.CLIENT,
     ],
 }
 """The one RouteConfiguration, apart from its virtual hosts.  Values are taken from the request as it came."""
@@ -121,44 +122,45 @@ def virtual_host(
     elif host.name == CATCH_ALL:
         for other in strangers[:-1]:
             lines += lines_of(other, [], clusters)
-    lines += [each for route in host.routes for each in route_lines(route, [], clusters)]
+    lines += [each for route in host.routes for each in route_lines(route, host, [], clusters)]
     return {"name": domains[0], "domains": domains, "retry_policy": retries(options)}, lines
 
 
 def lines_of(other: Host, guard: list[Json], clusters: Clusters) -> list[Line]:
     """The routes of another host within a virtual host: under its patterns, or of the catch-all."""
     guards = [[*guard, syntax.host_has(pattern)] for pattern in other.alias_patterns] or [guard]
-    return [each for guard in guards for route in other.routes for each in route_lines(route, guard, clusters)]
+    return [each for guard in guards for route in other.routes for each in route_lines(route, other, guard, clusters)]
 
 
-def route_lines(route: Route, guard: list[Json], clusters: Clusters) -> list[Line]:
+def route_lines(route: Route, host: Host, guard: list[Json], clusters: Clusters) -> list[Line]:
     """One route, as all those that stand for it, which take only requests that a guard lets pass.  Raises Rejected."""
     try:
-        return [line(envoy_route(choice, guard, clusters), route.source) for choice in choices(route, clusters.idle)]
+        chosen = choices(route, clusters.idle)
+        return [line(envoy_route(choice, host.policy, guard, clusters), route.source) for choice in chosen]
     except BadValue as error:
         raise Rejected(f"{route.source}: {error}", (route.source,)) from error
 
 
-def envoy_route(choice: Choice, guard: list[Json], clusters: Clusters) -> Json:
+def envoy_route(choice: Choice, policy: HostPolicy, guard: list[Json], clusters: Clusters) -> Json:
     """What Envoy calls a route.  Raises BadValue."""
     special = choice.match()
     headers = [*guard, *special.pop("headers", ())]
     match = syntax.path_match(choice.route.match) | ({"headers": headers} if headers else {}) | special
-    filters = per_filter(choice.route, clusters)
+    filters = per_filter(choice.route, clusters, policy.client_certificate)
     done = action(choice.route, clusters)
     told = bodies.of_route(choice.route)
     return {"match": match, **told, **done, **({"typed_per_filter_config": filters} if filters else {})}
 
 
-def per_filter(route: Route, clusters: Clusters) -> Json:
+def per_filter(route: Route, clusters: Clusters, client: ClientCertificate | None) -> Json:
     """What the filters have to do for a route, in the order of the chain.
 
     Shape: filter -> its configuration; see backends.envoy.filters for what must not be done here.
     """
     return {
-        **answers.per_filter(route, clusters.idle),
+        **answers.per_filter(route, clusters.idle, client),
         **limits.per_filter(route.policy),
-        **access.per_filter(route, clusters),
+        **access.per_filter(route, clusters, client),
         **bodies.per_filter(route.policy),
         **onwards.per_filter(route, clusters),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from backends.envoy import syntax
 from backends.envoy.filters import EXTENSION
+from backends.envoy.handshakes import mark
 from backends.envoy.networks import ANYTHING, cidr
 from backends.envoy.syntax import Format, Json
 from gen.ir import Options
@@ -21,8 +22,11 @@ STEERING: Json = {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}}
 """Takes headers away by which a client could tell the router what to do."""
 
 
-def of_manager(options: Options, told_port: int) -> Json:
-    """How a connection manager finds the client.  Raises BadValue."""
+def of_manager(options: Options, told_port: int, rule: str) -> Json:
+    """How a connection manager finds the client; `rule` is that by which its chain asks for certificates.
+
+    Raises: BadValue.
+    """
     port = Format("%DOWNSTREAM_LOCAL_PORT%" if options.proxy_protocol is not None else str(int(told_port)))
     forwarded = options.forwarded
     if forwarded is None:
@@ -30,7 +34,9 @@ def of_manager(options: Options, told_port: int) -> Json:
             "use_remote_address": True,
             "skip_xff_append": True,
             "internal_address_config": {"cidr_ranges": [NOBODY]},
-            "early_header_mutation_extensions": [mutation([{"append": syntax.set_header("x-forwarded-port", port)}])],
+            "early_header_mutation_extensions": [
+                mutation([mark(rule), {"append": syntax.set_header("x-forwarded-port", port)}]),
+            ],
         }
     trusted = [cidr(each) for each in forwarded.networks] or [NOBODY]
     detection = {
@@ -45,7 +51,9 @@ def of_manager(options: Options, told_port: int) -> Json:
         "original_ip_detection_extensions": [
             {"name": "envoy.http.original_ip_detection.xff", "typed_config": detection},
         ],
-        "early_header_mutation_extensions": [mutation([STEERING, *claims(forwarded), told_port_of(forwarded, port)])],
+        "early_header_mutation_extensions": [
+            mutation([mark(rule), STEERING, *claims(forwarded), told_port_of(forwarded, port)]),
+        ],
     }
 
 

@@ -96,7 +96,8 @@ function envoy_on_request(handle)
   if not request then
     return
   end
-  local answered = answer(request, asked)
+  local client = asked:get("client")
+  local answered = client and refused(request, client) or answer(request, asked)
   if answered then
     handle:respond(answered, answered[":status"] == "503" and "no healthy upstream" or "")
   elseif asked:get("captures") then
