@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from gen.ir import Config
 
 
+OPTIONS = (
+    *("forwarded", "proxy_protocol", "block_networks", "block_user_agents", "block_referers"),
+    *("tls_protocols", "tls_ciphers", "tls_session_tickets", "reject_unknown_names"),
+    *("http2", "http2_streams", "header_timeout", "idle_requests", "underscores_in_headers", "request_id"),
+    *("hsts", "request_headers", "response_headers", "hidden_headers", "gzip"),
+)
+
+
 class Envoy:
     """Envoys from 1.36 on; see gen.backend.Backend for what each method gives and raises."""
 
@@ -27,14 +35,7 @@ class Envoy:
             *("protocol", "upstream_tls", "timeouts", "retries", "connection_header", "access_log"),
             *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "body_limit", "bandwidth"),
             *("aliases", "alias_patterns", "client_certificate", "ciphers", "prefer_server_ciphers"),
-            *("options.hidden_headers", "options.forwarded", "options.proxy_protocol"),
-            *(
-                "options.tls_protocols",
-                "options.tls_ciphers",
-                "options.tls_session_tickets",
-                "options.reject_unknown_names",
-            ),
-            "options.http2",
+            *(f"options.{name}" for name in OPTIONS),
         )
     )
     lacks = staticmethod(lacks)

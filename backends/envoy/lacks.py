@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from backends.envoy.access import HASH
 from backends.envoy.bodies import HELD
+from backends.envoy.handshakes import ciphers
 from backends.envoy.onwards import STATUSES
 from backends.envoy.trust import EVERYBODY
 from gen.backend import Lack
@@ -24,7 +25,12 @@ def lacks(part: Policy | HostPolicy | Options) -> Iterator[Lack]:
         case Policy():
             yield from of_access(part)
             yield from of_requests(part)
+        case HostPolicy():
+            if part.ciphers and not ciphers(part.ciphers):
+                yield Lack("ciphers", "are none that this proxy has, so that only TLS 1.3 is spoken")
         case Options():
+            if part.tls_ciphers and not ciphers(part.tls_ciphers):
+                yield Lack("tls_ciphers", "are none that this proxy has, so that only TLS 1.3 is spoken")
             if part.proxy_protocol is not None and EVERYBODY.isdisjoint(part.proxy_protocol):
                 yield Lack("proxy_protocol", "is for these networks alone: all other peers are refused")
 

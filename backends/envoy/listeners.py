@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backends.envoy import access, bodies, handshakes, limits, syntax, trust
+from backends.envoy import access, bodies, handshakes, limits, proxywide, syntax, trust
 from backends.envoy.filters import AFTER_ACCESS, BEFORE_ACCESS
 from backends.envoy.handshakes import Handshake, Name
 from backends.envoy.routes import NAME
@@ -97,21 +97,22 @@ def connection_manager(name: str, options: Options, told_port: int, rule: str) -
         **trust.of_manager(options, told_port, rule),
         "generate_request_id": False,
         "server_header_transformation": "PASS_THROUGH",
-        "common_http_protocol_options": {
-            "idle_timeout": syntax.duration(options.idle_timeout),
-            "headers_with_underscores_action": "DROP_HEADER",
-        },
+        "common_http_protocol_options": proxywide.protocol(options),
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": NAMELESS},
         "http2_protocol_options": {
             "allow_connect": True,  # websockets by HTTP/2
-            "max_concurrent_streams": 128,
+            "max_concurrent_streams": options.http2_streams or 128,
             "initial_stream_window_size": 1 << 16,
             "initial_connection_window_size": 1 << 20,
         },
         "request_headers_timeout": "60s",
         # Envoy has one clock for both directions: it runs while a response is awaited, and while a client is.
         "stream_idle_timeout": syntax.duration(options.read_timeout),
+        **proxywide.connections(options),
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "http_filters": [*BEFORE_ACCESS, *limits.CHAIN, *access.CHAIN, *bodies.CHAIN, *AFTER_ACCESS, ROUTER],
+        "http_filters": [
+            *proxywide.filters(options, is_secure=name == "https"),
+            *(*BEFORE_ACCESS, *limits.CHAIN, *access.CHAIN, *bodies.CHAIN, *AFTER_ACCESS, ROUTER),
+        ],
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from backends.envoy import access, answers, bodies, handshakes, limits, onwards, patience, syntax, trust
 from backends.envoy.bodies import REQUEST
 from backends.envoy.choices import Choice, choices
@@ -13,8 +15,9 @@ from backends.envoy.text import Line, Memo, line, opened
 from backends.envoy.ways import Clusters, Way, way_of
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, HostPolicy, Options, Policy, Redirect, Route, Upstream
-from gen.policy import ClientCertificate, RateLimit, upstreams_of
+from gen.policy import ClientCertificate, RateLimit, Text, upstreams_of
 
+Headers = tuple[tuple[str, Text], ...]
 NAME = "gen"
 BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
 CLIENT, SCHEME = Format("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), Format("%REQ(X-FORWARDED-PROTO)%")
@@ -97,6 +100,9 @@ def virtual_hosts(host: Host, options: Options, strangers: tuple[Host, ...], idl
     that; so a wildcard begins with the routes for all others, for requests with more than one label there.  `strangers`
     are those others: hosts whose names are patterns, and the catch-all.
     """
+    if options.request_headers:
+        host, *others = (told_to_all(each, options.request_headers) for each in (host, *strangers))
+        strangers = tuple(others)
     source = host.sources[0] if host.sources else host.routes[0].source
     clusters = Clusters(idle, options.read_timeout)
     names = [host.name, *host.aliases]
@@ -108,6 +114,16 @@ def virtual_hosts(host: Host, options: Options, strangers: tuple[Host, ...], idl
     except BadValue as error:
         raise Rejected(f"{source}: {error}", (source,)) from error
     return [opened(head, "routes", [[each] for each in lines], source) for head, lines in written], clusters.named
+
+
+def told_to_all(host: Host, headers: Headers) -> Host:
+    """A host whose upstreams get these headers too, before those of its routes."""
+    replace = msgspec.structs.replace
+    policies = [
+        replace(each.policy, request_headers=(*headers, *(each.policy.request_headers or ()))) for each in host.routes
+    ]
+    routes = [replace(route, policy=policy) for route, policy in zip(host.routes, policies, strict=True)]
+    return replace(host, routes=tuple(routes))
 
 
 def virtual_host(

@@ -22,6 +22,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 RESOLVER = re.compile(r"([0-9.]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+ALTERED = re.compile(r"%(?:DYNAMIC_METADATA|UPSTREAM_METADATA|PER_REQUEST_STATE|REQ|RESP)\(")
 HEADER = re.compile(r"[a-z0-9-]+")
 END_OF_HOST = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|\$")
 """An escape or a class, in which nothing ends, or the sign for the end."""
@@ -62,6 +63,13 @@ def piece(part: str | Variable) -> Json:
     if part.name not in VARIABLES | {"header", "cookie", "query", "capture"}:
         raise BadValue("VariableUnsupported", f"the variable {part.name} cannot stand here")
     return {"name": part.name, "argument": plain(part.argument)}
+
+
+def fixed(text: str) -> Format:
+    """A format that stands for a text of the administrator's.  Raises BadValue for what Envoy alters nevertheless."""
+    if ALTERED.search(text):
+        raise BadValue("CommandInText", "this text cannot be written: Envoy takes a part of it for a command")
+    return Format(header_value(text).replace("%", "%%"))
 
 
 def header_name(text: str) -> str:

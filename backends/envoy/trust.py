@@ -87,6 +87,7 @@ def of_script(options: Options) -> Json:
         "believes": forwarded.headers,
         "appends": forwarded.append,
         "is_behind": options.proxy_protocol is not None,
+        "is_nameless": options.request_id is False,
     }
     return {name: True for name, is_wanted in wanted.items() if is_wanted}
 
