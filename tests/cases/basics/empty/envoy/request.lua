@@ -134,7 +134,7 @@ function envoy_on_request(handle)
     return
   end
   believe(handle, headers)
-  if (headers:get("x-request-id") or "") == "" then
+  if (headers:get("x-request-id") or "") == "" and not handle:filterContext():get("is_nameless") then
     headers:replace("x-request-id", identifier())
   end
   if IDEMPOTENT[headers:get(":method")] then
