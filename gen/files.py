@@ -40,13 +40,14 @@ class Generations:
     def write(self, bundle: Bundle) -> Path:
         """The generation directory of a bundle, written completely and synced.  Raises ApplyError."""
         target = self.directory(bundle.digest)
-        if target.is_dir():
+        if target.is_dir() and (bundle.digest in self._known or self._holds(bundle)):
             return target
         draft = self.state_dir / f".draft-{bundle.digest}"
         try:
             self.state_dir.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
             shutil.rmtree(draft, ignore_errors=True)
             change_tree(draft, self._begin(draft), bundle)
+            self._discard(target)
             draft.rename(target)
             sync_directory(self.state_dir)
         except OSError as error:
@@ -54,6 +55,21 @@ class Generations:
             raise ApplyError(f"cannot write {target}: {error.strerror or error}") from error
         self._known[bundle.digest] = tree_of(target, bundle)
         return target
+
+    def _holds(self, bundle: Bundle) -> bool:
+        """Whether the generation of an earlier gen is what it was then."""
+        try:
+            return self.load(bundle.digest).files == bundle.files
+        except ApplyError:
+            return False
+
+    def _discard(self, changed: Path) -> None:
+        """Make room where a generation is that somebody has changed."""
+        if changed.is_dir():
+            away = changed.with_name(f".changed-{changed.name}")
+            shutil.rmtree(away, ignore_errors=True)
+            changed.rename(away)
+            shutil.rmtree(away, ignore_errors=True)
 
     def _begin(self, draft: Path) -> Bundle:
         """Make a directory of an older generation, and give what it holds."""

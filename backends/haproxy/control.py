@@ -67,7 +67,7 @@ class Control:
             self.generations.publish(plan.new.digest)
             try:
                 if not await self._command(plan):
-                    await self._load(plan.new)
+                    await self._load(plan.new, anew=plan.old is None)
             except ApplyError:
                 if before:
                     self.generations.publish(before)
@@ -118,11 +118,11 @@ class Control:
             return False
         return True
 
-    async def _load(self, bundle: Bundle) -> None:
-        """Bring the published generation into the proxy, unless it runs it already."""
+    async def _load(self, bundle: Bundle, *, anew: bool = False) -> None:
+        """Bring the published generation into the proxy, unless it runs it already; `anew` even then."""
         if self.placement.mode == "managed" and not (self._daemon and self._daemon.is_alive):
             await self._start(bundle)
-        elif await runtime.live_digest(self.admin) != bundle.digest:
+        elif anew or await runtime.live_digest(self.admin) != bundle.digest:
             await self._reload(bundle)
 
     async def _reload(self, bundle: Bundle) -> None:

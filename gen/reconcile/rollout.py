@@ -39,7 +39,10 @@ class Rollout:
 
     async def plan(self, bundle: Bundle, *, objects: int) -> Plan:
         """What it takes to run a bundle; raises Held."""
-        plan = await asyncio.to_thread(self.backend.plan, self.running, bundle)
+        running = self.running
+        if running and running.digest == bundle.digest and running.files != bundle.files:
+            running = None  # somebody has changed its files, so nobody knows what the proxy has read
+        plan = await asyncio.to_thread(self.backend.plan, running, bundle)
         guard.before_applying(plan, accepted=self.accepted, objects=objects)
         return plan
 

@@ -166,6 +166,17 @@ def test_a_proxy_that_dies_is_started_again(gen: GenRun, objects: Objects) -> No
     assert serves(gen, "new.example")
 
 
+def test_row_22_what_somebody_else_wrote_into_a_generation_does_not_stay(gen: GenRun, objects: Objects) -> None:
+    gen.apply(objects(HOST))
+    gen.stop()
+    for file in (gen.state / "accepted").resolve().rglob("*"):
+        if file.is_file() and HOST.encode() in file.read_bytes():
+            file.write_bytes(file.read_bytes().replace(HOST.encode(), b"evil1.example"))
+    gen.start()
+    gen.wait("serve what it should", lambda: serves(gen, HOST), 20)
+    assert not serves(gen, "evil1.example")
+
+
 def test_an_empty_directory_never_empties_the_proxy(gen: GenRun, objects: Objects) -> None:
     hosts = [f"host-{number}.example" for number in range(12)]
     gen.apply(objects(*hosts))
