@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import time
 from functools import cache
 
 import msgspec
@@ -93,6 +94,22 @@ def test_keys_that_all_proxies_take(kind: str) -> None:
 )
 def test_keys_that_some_proxy_refuses(kind: str, code: str) -> None:
     assert fault(signed(kind), keys()[kind]) == code
+
+
+def test_a_key_of_rsa_that_cannot_sign() -> None:
+    key = load_pem_private_key(keys()["rsa2048"], None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    good = key.private_numbers()
+    broken = rsa.RSAPrivateNumbers(good.p, good.q, 3, 3, 3, good.iqmp, good.public_numbers)
+    made = broken.private_key(unsafe_skip_rsa_key_validation=True)
+    text = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    assert fault(signed("rsa2048"), text) == "KeyParse"
+
+
+def test_a_key_of_rsa_is_judged_in_a_moment() -> None:
+    begun = time.process_time()
+    parse(signed("rsa2048"), keys()["rsa2048"] + b" ")
+    assert time.process_time() - begun < 0.02
 
 
 def test_a_certificate_and_a_key_that_do_not_belong_together() -> None:
