@@ -11,8 +11,9 @@ class Timing(Struct, frozen=True):
     """All waits of the loop, in seconds.
 
     Shape: a retry comes after `first`, then twice as late each time, never later than `limit`.  A proxy that lived
-    `steady` seconds is started again at once when it ends.  Reloads are at least `reload_interval` apart.  At the end
-    of gen a change that is being published has `finish` seconds to get there, and the proxy `close` seconds to let go.
+    `steady` seconds is started again at once when it ends.  Reloads are at least `reload_interval` apart.  A start
+    without any host is believed after `doubt`.  At the end of gen a change that is being published has `finish` seconds
+    to get there, and the proxy `close` seconds to let go.
     """
 
     first: float = 0.5
@@ -21,6 +22,7 @@ class Timing(Struct, frozen=True):
     finish: float = 3.0
     close: float = 6.0
     reload_interval: float = 0.0
+    doubt: float = 60.0
 
 
 class Backoff:

@@ -52,6 +52,8 @@ class Reconciler:
         self._proxy_since = 0.0
         self._retry_at: float | None = None
         self._reload_at = 0.0
+        self._believe_at: float | None = None
+        self._has_applied = False
         self._is_resting = False
         self._apply_backoff = Backoff(timing)
         self._start_backoff = Backoff(timing, eager=True)
@@ -158,6 +160,7 @@ class Reconciler:
             built = await self._rebuild()
             bundle = built.bundle
             plan = await self.rollout.plan(bundle, objects=built.objects)
+            self._doubt(plan)
             if self._must_rest(plan):
                 return
             await self.rollout.carry_out(plan)
@@ -181,6 +184,18 @@ class Reconciler:
         self._found = tuple(sorted(issues + built.issues))
         self._tell(self._found)
         return built
+
+    def _doubt(self, plan: Plan) -> None:
+        """Raises Held for a start that is suspiciously empty, and looks at it again later."""
+        if self._has_applied:
+            return
+        now = time.monotonic()
+        self._believe_at = self._believe_at or now + self.timing.doubt
+        try:
+            guard.before_the_first(plan, accepted=self.rollout.accepted, patience=self._believe_at - now)
+        except Held:
+            self._retry_at = self._believe_at
+            raise
 
     def _must_rest(self, plan: Plan) -> bool:
         """Whether a reload would come too soon after the last one; until then nothing is looked at, it all needs it."""
@@ -208,7 +223,7 @@ class Reconciler:
         if result == "failed":
             self._retry_in(self._apply_backoff.next())
         if result == "applied":
-            self._retry_at = None
+            self._retry_at, self._has_applied = None, True
             self._apply_backoff.reset()
 
 

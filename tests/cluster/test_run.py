@@ -82,6 +82,23 @@ def test_row_01_without_an_api_server_the_last_configuration_serves(
     assert run.generations() == live
 
 
+def test_row_10_a_cluster_that_is_suddenly_empty_at_the_start_is_not_believed_at_once(
+    gen: Start, client: Client
+) -> None:
+    run = gen("nginx")
+    client.create(objects.ingress("one", port=8080))
+    run.start()
+    run.serves("one.test", "shop/web")
+    run.stop()
+    client.delete(objects.ingress("one"))
+    run.start(ready=False)
+    run.wait("hold", lambda: "no host is left" in run.log.read_text(), 20)
+    assert run.get("http://one.test/").service == "shop/web"
+    client.create(objects.ingress("two", port=8080))
+    run.serves("two.test", "shop/web")
+    run.refuses("one.test")
+
+
 def test_row_09_nothing_is_rendered_before_every_kind_is_known(gen: Start, proxy: FaultProxy, client: Client) -> None:
     run = gen("nginx")
     client.create(objects.ingress("one", port=8080))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gen.errors import ApplyError, NotConfirmed, Rejected, SourceError, UsageError
-from gen.ir import Issue, Source
+from gen.ir import Config, Host, Issue, Options, Source
 from gen.reconcile.pipeline import Built
 from gen.report.events import Attempt, Fault, IssuesFound, ProxyGone, ProxyResumed, Restored, SourceFailed
 from gen.sources import Batch
@@ -79,6 +79,33 @@ async def test_empty_input_never_empties_the_proxy() -> None:
         assert serves(running, "a=1")
         source.put("2")
         await running.until(lambda: serves(running, "a=2"))
+
+
+async def test_row_10_a_start_without_any_host_is_believed_after_a_while() -> None:
+    def build(changes: Sequence[Change]) -> Built:
+        names = ["", *(["a.example"] if any(change.object for change in changes) else [])]
+        hosts = {name: Host(name, ()) for name in names}
+        bundle = bundle_of(" ".join(names))
+        config = Config(hosts, {}, {}, {}, Options())
+        return Built(msgspec.structs.replace(bundle, config=config), (), 1)
+
+    proxy, source = FakeProxy(accepted=bundle_of("before")), FakeSource()
+    timing = msgspec.structs.replace(QUICK, doubt=0.3)
+    async with Running(proxy, source, build, timing) as running:
+        begun = time.monotonic()
+        source.put(None)
+        await running.until(lambda: running.results()[-1:] == ["held"])
+        assert serves(running, "before")
+        await running.until(lambda: serves(running, ""))
+        assert time.monotonic() - begun > 0.25
+    proxy, source = FakeProxy(accepted=bundle_of("before")), FakeSource()
+    async with Running(proxy, source, build) as running:
+        source.put(None)
+        await running.until(lambda: running.results()[-1:] == ["held"])
+        source.put("1")
+        await running.until(lambda: serves(running, " a.example"))
+        source.put(None)
+        await running.until(lambda: serves(running, ""))
 
 
 async def test_empty_input_is_served_where_nothing_was_before() -> None:
