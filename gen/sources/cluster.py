@@ -45,7 +45,7 @@ class ClusterSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
-        self._outbox = Outbox(quiet=timing.quiet, patience=timing.patience)
+        self._outbox = Outbox(quiet=timing.quiet, patience=timing.patience, pace=timing.pace)
         self._scope, self._references = scope, references
         self._referred: dict[Ref, frozenset[Ref]] = {}
         self._selections = scope.selections()

@@ -14,8 +14,9 @@ class Timing(Struct, frozen=True):
     Shape: a failed try is repeated after `first`, then twice as late each time up to `limit`; after `calm` without a
     failure the delays begin anew.  A page of a list may take `page`, a whole state by watch-list `whole`.  A watch is
     asked for `watch` to twice that long, and may be silent `silence` longer; one that ends within `shortest` counts as
-    a failure.  Changes are handed out after `quiet` without another one, but never later than `patience`.  Objects
-    that are read one by one are read again every `reread`.
+    a failure.  Changes are handed out after `quiet` without another one, but never later than `patience`; those of
+    endpoints at once, though not within `pace` of the last ones.  Objects that are read one by one are read again every
+    `reread`.
     """
 
     first: float = 0.8
@@ -28,6 +29,7 @@ class Timing(Struct, frozen=True):
     shortest: float = 1.0
     quiet: float = 0.1
     patience: float = 0.5
+    pace: float = 0.05
     reread: float = 60.0
 
 
