@@ -67,9 +67,9 @@ def obvious(size: int) -> Iterator[str]:
     yield "}\n"
 
 
-def measure(configuration: Path, home: Path, times: int) -> Paid:
+def measure(binary: str, configuration: Path, home: Path, times: int) -> Paid:
     """What nginx pays for a configuration; `home` is its directory for the pid and temporary files."""
-    command = [program("nginx"), "-e", "stderr", "-p", str(home), "-c", str(configuration)]
+    command = [binary, "-e", "stderr", "-p", str(home), "-c", str(configuration)]
     test = cheapest([*command, "-t", "-q"], times).cpu
     process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL)
     try:
@@ -123,7 +123,7 @@ def wait_for(is_so: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.005)
 
 
-def both(size: int, times: int) -> Mapping[str, Paid]:
+def both(binary: str, size: int, times: int) -> Mapping[str, Paid]:
     """The obvious layout and gen's."""
     with tempfile.TemporaryDirectory(prefix="gen-bench-") as name:
         folder = Path(name)
@@ -132,12 +132,12 @@ def both(size: int, times: int) -> Mapping[str, Paid]:
         write(folder / "manifests", size, "yaml")
         places = ["--bind", ADDRESS, "--http-port", str(PORT), "--https-port", str(TLS_PORT)]
         command = [GEN, "render", "-b", "nginx", "-f", str(folder / "manifests"), "-o", str(folder / "gen")]
-        cost_of([*command, *places, "--runtime-dir", str(folder / "run")])
+        cost_of([*command, *places, "--runtime-dir", str(folder / "run"), "--proxy-binary", binary])
         main = folder / "gen" / "nginx.conf"
         main.write_text(main.read_text().replace("worker_processes auto;", "worker_processes 1;"))
         (folder / "obvious.conf").write_text("".join(obvious(size)))
         files = {"obvious": folder / "obvious.conf", "gen": main}
-        return {kind: measure(file, folder / "home", times) for kind, file in files.items()}
+        return {kind: measure(binary, file, folder / "home", times) for kind, file in files.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,10 +145,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.layout", description=__doc__)
     parser.add_argument("--size", type=int, nargs="+", default=[1000, 5000], help="numbers of hosts, three paths each")
     parser.add_argument("--times", type=int, default=3, help="the cheapest of so many runs counts")
+    parser.add_argument("--binary", help="another nginx than the installed one, such as one with Lua")
     options = parser.parse_args(arguments)
     print(" hosts layout  | test CPU  reload  its CPU  memory")
     for size in options.size:
-        found = both(size, options.times)
+        found = both(options.binary or program("nginx"), size, options.times)
         for kind, paid in found.items():
             figures = f"{paid.test:8.2f} {paid.reload:7.2f} {paid.reload_cpu:8.2f} {paid.memory:7.0f}"
             print(f"{size:6} {kind:7} | {figures}", flush=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from backends.nginx import version
 from backends.nginx.lacks import lacks
 from backends.nginx.memory import Memory
-from backends.nginx.render import render
+from backends.nginx.modules import Lua, find_lua
+from backends.nginx.render import ENDPOINTS_FILE, render
 from gen.backend import Bundle, Placement, Plan, changed_files
 from gen.ir import HostPolicy, Options, Policy
 
@@ -61,6 +62,12 @@ class Nginx:
         return version.detect(binary) if binary else version.FLOOR
 
     @cached_property
+    def lua(self) -> Lua | None:
+        """The Lua of the binary; none where another version is asked for than the binary's own."""
+        binary = "" if self._placement.version else version.find_binary(self._placement.binary)
+        return find_lua(binary) if binary else None
+
+    @cached_property
     def _control(self) -> Control:
         from backends.nginx.control import Control
 
@@ -68,13 +75,15 @@ class Nginx:
 
     def render(self, config: Config) -> Bundle:
         """The bundle for a Config.  Raises Rejected for a value that nginx cannot hold."""
-        return render(config, self.version, self._memory)
+        return render(config, self.version, self._memory, self.lua)
 
     def plan(self, old: Bundle | None, new: Bundle) -> Plan:
-        """A reload for any difference: nginx reads its files only then."""
+        """A reload for any difference, since nginx reads its files only then; but for endpoints that Lua chooses."""
         if old and old.digest == new.digest:
             return Plan(old, new)
         changed = changed_files(old, new)
+        if old and set(changed) == {"digest.conf", ENDPOINTS_FILE}:
+            return Plan(old, new, changed, changed_endpoints(old, new), needs_test=False)
         return Plan(old, new, changed, reload=True, reason=reason(changed) if old else "nginx is not known to run")
 
     async def validate(self, bundle: Bundle) -> None:
@@ -100,6 +109,13 @@ class Nginx:
     async def close(self) -> None:
         """Stop a managed nginx, leave an external one."""
         await self._control.close()
+
+
+def changed_endpoints(old: Bundle, new: Bundle) -> tuple[str, ...]:
+    """`GROUP ENDPOINTS` for each group whose endpoints differ."""
+    known = set(old.files[ENDPOINTS_FILE].splitlines())
+    rows = [row for row in new.files[ENDPOINTS_FILE].splitlines() if row not in known]
+    return tuple(row.decode().replace('"', "").rstrip(";") for row in rows)
 
 
 def reason(changed: tuple[str, ...]) -> str:

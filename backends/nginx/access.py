@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backends.nginx import phrases
-from backends.nginx.parts import Parts, Target, Zone
+from backends.nginx.parts import Parts, Target, Zone, reaching
 from backends.nginx.phrases import EMPTY, directive
 from backends.nginx.syntax import Word, literal, seconds, value
 from gen.backend import digest_of
@@ -122,10 +122,13 @@ def _question(parts: Parts, auth: ExternalAuth) -> list[Word]:
     lines += [directive("proxy_method", phrases.plain(auth.method)), Word("proxy_pass_request_body off;")]
     lines += [directive("proxy_set_header", phrases.header(name), word) for name, word in headers.items()]
     lines += _cache(parts, auth)
-    return lines + sub_request(parts.targets[auth.upstream], phrases.text(auth.path), tls=auth.tls, name=auth.host)
+    target, path = parts.targets[auth.upstream], phrases.text(auth.path)
+    return lines + sub_request(target, path, tls=auth.tls, name=auth.host, has_lua=parts.base.has_lua)
 
 
-def sub_request(target: Target, path: Word, *, tls: bool, name: tuple[object, ...]) -> list[Word]:
+def sub_request(
+    target: Target, path: Word, *, tls: bool = False, name: tuple[object, ...] = (), has_lua: bool
+) -> list[Word]:
     """Pass to an upstream with a path of its own; nobody there is 503."""
     if not target.word:
         return [Word("return 503;")]
@@ -133,7 +136,10 @@ def sub_request(target: Target, path: Word, *, tls: bool, name: tuple[object, ..
     lines = [Word("proxy_ssl_server_name on;")] if tls else []
     if tls and all(isinstance(piece, str) for piece in name):
         lines.append(directive("proxy_ssl_name", value("".join(map(str, name)).partition(":")[0])))
-    lines.append(directive("set", Word("$gen_place"), Word(f'"{target.word}"')))
+    more, reached = reaching(target.word, (target,))
+    if has_lua and not more:  # sub-requests have all variables in common with their request
+        more = (Word('set $gen_group "";'),)
+    lines += [*more, directive("set", Word("$gen_place"), Word(f'"{reached}"'))]
     lines.append(directive("set", Word("$gen_path_there"), path))
     return [*lines, Word(f"proxy_pass {scheme}://$gen_place$gen_path_there;")]
 

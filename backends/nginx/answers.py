@@ -90,7 +90,7 @@ def error_pages(parts: Parts, pages: ErrorPages) -> None:
         else:
             answer = parts.request_lines("proxy", error_headers(status, pages.headers))
             answer += parts.hiding_lines("proxy")
-            answer += sub_request(target, Word("/$is_args$args"), tls=False, name=())
+            answer += sub_request(target, Word("/$is_args$args"), has_lua=parts.base.has_lua)
         parts.locations += phrases.block(Word(f"location @{place}"), lines + answer)
 
 
@@ -113,5 +113,6 @@ def mirror(parts: Parts, copy: Mirror) -> None:
     lines.append(directive("proxy_set_header", Word("Host"), phrases.text(copy.host)))
     if not copy.body:
         lines += [Word("proxy_pass_request_body off;"), Word('proxy_set_header Content-Length "";')]
-    lines += sub_request(parts.targets[copy.upstream], phrases.text(copy.path), tls=copy.tls, name=copy.host)
+    target, path = parts.targets[copy.upstream], phrases.text(copy.path)
+    lines += sub_request(target, path, tls=copy.tls, name=copy.host, has_lua=parts.base.has_lua)
     parts.locations += phrases.block(Word(f"location = {place}"), lines)

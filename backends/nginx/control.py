@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from backends.nginx import diagnosis
 from backends.nginx.master import POLL_INTERVAL, External, Managed, Master, binary_of
-from backends.nginx.probe import ask_digest
+from backends.nginx.probe import ask_digest, tell_endpoints
 from gen.backend import Bundle, Placement, Plan
 from gen.errors import NotConfirmed, Rejected
 from gen.files import Generations
@@ -71,14 +72,15 @@ class Control:
         return bundle
 
     async def apply(self, plan: Plan) -> None:
-        """Publish the new generation and make nginx read it."""
+        """Publish the new generation and make nginx read it, or tell it endpoints where that is enough."""
         await asyncio.to_thread(self._generations.write, plan.new)
         await asyncio.to_thread(self._generations.publish, plan.new.digest)
-        await self._master.load()
+        if plan.reload or not plan.old or not await self._told(plan.old.digest, plan.new.digest, plan.commands):
+            await self._master.load()
 
     async def confirm(self, plan: Plan) -> None:
         """Wait until nginx reports the new digest, then accept the generation."""
-        await self._reported(plan.new)
+        await self._reported(plan.new, answers=ANSWERS_IN_A_ROW if plan.reload else 1)
         await asyncio.to_thread(self._generations.accept, plan.new.digest)
 
     async def exited(self) -> str:
@@ -89,10 +91,13 @@ class Control:
         """Stop a managed nginx, leave an external one."""
         await self._master.close()
 
-    async def _reported(self, bundle: Bundle) -> None:
+    async def _told(self, old: str, new: str, rows: Sequence[str]) -> bool:
+        return await tell_endpoints(self._socket, old, new, rows, timeout=ANSWER_TIMEOUT)
+
+    async def _reported(self, bundle: Bundle, answers: int = ANSWERS_IN_A_ROW) -> None:
         loop = asyncio.get_running_loop()
         deadline, in_a_row, seen = loop.time() + time_for(bundle), 0, None
-        while in_a_row < ANSWERS_IN_A_ROW:
+        while in_a_row < answers:
             seen = await ask_digest(self._socket, timeout=ANSWER_TIMEOUT)
             in_a_row = in_a_row + 1 if seen == bundle.digest else 0
             if not in_a_row and (failure := self._master.failure()):
@@ -100,7 +105,8 @@ class Control:
             if loop.time() > deadline:
                 state = f"it still runs {seen}" if seen else "it does not answer"
                 raise NotConfirmed(f"nginx did not report {bundle.digest}, {state}; {self._master.complaints()}")
-            await asyncio.sleep(POLL_INTERVAL)
+            if in_a_row < answers:
+                await asyncio.sleep(POLL_INTERVAL)
 
     @property
     def _socket(self) -> Path:

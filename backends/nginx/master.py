@@ -24,6 +24,7 @@ from gen.process import Daemon, run
 SOCKET_PATH_LIMIT = 107
 ENTRIES = (
     "nginx.conf", "digest.conf", "listen.conf", "listen-default.conf", "upstreams.conf", "policies.conf",
+    "endpoints.conf", "endpoints.map",
     "hosts", "patterns", "certificates", "policies",
 )  # fmt: skip
 """What a generation has, but for passwords."""

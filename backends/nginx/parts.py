@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from backends.nginx import phrases
 from backends.nginx.phrases import directive
-from backends.nginx.syntax import Word, literal, value
+from backends.nginx.syntax import NOTHING, Word, literal, value
 from gen.backend import digest_of
 from gen.ir import Host, Match, Options, Route
 
@@ -49,6 +49,7 @@ class Base(Struct, frozen=True):
     socket: str = ""
     buffering: bool = False
     success_headers: Headers = ()
+    has_lua: bool = False
 
 
 def port_of(options: Options) -> Word:
@@ -58,7 +59,7 @@ def port_of(options: Options) -> Word:
     return Word("$proxy_protocol_server_port" if options.proxy_protocol else "$server_port")
 
 
-def base_of(options: Options) -> Base:
+def base_of(options: Options, *, has_lua: bool = False) -> Base:
     """What the options say of headers."""
     port = Word("$gen_told_port") if options.tells_other_port else port_of(options)
     changed = {"X-Forwarded-Port": port}
@@ -79,7 +80,9 @@ def base_of(options: Options) -> Base:
         response += (("Strict-Transport-Security", Word("$gen_hsts")),)
         hidden += ("Strict-Transport-Security",)
     buffering = bool(options.buffering and options.buffering.response)
-    return Base(overlaid(tuple(request.items()), own), response, hidden, scheme, host, buffering=buffering)
+    return Base(
+        overlaid(tuple(request.items()), own), response, hidden, scheme, host, buffering=buffering, has_lua=has_lua
+    )
 
 
 def overlaid(headers: Headers, changes: Mapping[str, Word]) -> Headers:
@@ -94,12 +97,39 @@ class Target(Struct, frozen=True):
     """What `proxy_pass` is given for an upstream.
 
     Shape: `word` is the name of a group, or `name:port` where `is_dns`; empty where nothing can answer.  `servers` are
-    the addresses of a group.
+    the addresses of a group.  The endpoints of one that `is_live` change while nginx runs; `is_empty`: now it has none.
     """
 
     word: Word = Word()
     is_dns: bool = False
     servers: tuple[Word, ...] = ()
+    is_live: bool = False
+    is_empty: bool = False
+
+
+ENDPOINTS = Word("gen_endpoints")
+"""The group whose endpoints Lua chooses: those of the one that $gen_group names."""
+
+
+def reaching(chosen: Word, targets: Iterable[Target], main: Word = NOTHING) -> tuple[tuple[Word, ...], Word]:
+    """The lines that it takes to reach what was chosen among some targets, and what to pass to.
+
+    Shape: without endpoints in `main` nobody answers, and it answers in the place of others that have none.
+    """
+    live = {target.is_live for target in targets if target.word}
+    if True not in live:
+        return (), chosen
+    group = chosen if chosen.startswith("$") else Word(f'"{chosen}"')
+    lines = (directive("set", Word("$gen_group"), Word(f'"{chosen} {main}"') if main else group),)
+    if False not in live:
+        return lines, ENDPOINTS
+    to = Word("$gen_reached")  # a name that nginx resolves has a port, a group has none
+    named = [directive("set", to, group), Word('set $gen_group "";')]
+    return (
+        *lines,
+        directive("set", to, Word(f'"{ENDPOINTS}"')),
+        *phrases.block(Word(f'if ({chosen} ~ ":")'), named),
+    ), to
 
 
 class Zone(Struct, frozen=True, order=True):

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from backends.nginx import access, answers, choice, phrases, snippets, tuning
-from backends.nginx.parts import Parts, Target, Zone
+from backends.nginx.parts import Parts, Target, Zone, reaching
 from backends.nginx.phrases import directive
-from backends.nginx.syntax import Word, literal
+from backends.nginx.syntax import NOTHING, Word, literal
 from gen.policy import ClientCertificate
 
 UPSTREAM_HOST = Word("$gen_upstream_host")
@@ -79,7 +79,9 @@ def _content(parts: Parts, plain: Plain, module: str, certificates: Mapping[str,
         parts.locations += phrases.block(Word(f"location @{place}"), [*parts.response_lines(), *plain.answer])
         return [Word("root none;"), Word(f"try_files /none @{place};")]
     parts.checks += plain.before
-    target = _chosen(parts, plain)
+    main = plain.groups[0][0] if policy.canary and len(plain.groups) == 2 else NOTHING
+    more, reached = reaching(_chosen(parts, plain), [each for _, each in plain.groups], main)
+    parts.checks += more
     access.access(parts)
     _upstream(parts, module, certificates)
     if policy.mirror:
@@ -90,7 +92,7 @@ def _content(parts: Parts, plain: Plain, module: str, certificates: Mapping[str,
         match = parts.match
         pattern = literal(f"(?i)^{match.path}" if match.kind == "regex" else "^")
         parts.last.append(directive("rewrite", pattern, phrases.path_text(policy.rewrite), Word("break")))
-    return [tuning.passing(policy.protocol, target)]
+    return [tuning.passing(policy.protocol, reached)]
 
 
 def _chosen(parts: Parts, plain: Plain) -> Word:

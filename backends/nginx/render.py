@@ -4,6 +4,7 @@ nginx.conf              what holds for all: workers, timeouts, headers, upstream
 digest.conf             the location by which nginx reports what it runs
 listen.conf             addresses and ports; listen-default.conf is the same for the catch-all
 upstreams.conf          one group for each upstream that has endpoints
+endpoints.conf          with Lua: how endpoints are chosen; endpoints.map has those of most groups
 policies.conf           what policies need beside the servers: zones, a cache
 hosts/NAME-ID.conf      one server for each host; default.conf is the catch-all
 patterns/NAME-ID.conf   the same for the names of a host that are patterns: nginx tries them last
@@ -21,12 +22,13 @@ from msgspec import Struct
 from backends.nginx import options as own_options
 from backends.nginx import phrases, syntax
 from backends.nginx.memory import Lines, Memory, Rendered, joined
+from backends.nginx.modules import Lua
 from backends.nginx.parts import Base, base_of
 from backends.nginx.phrases import directive
-from backends.nginx.routes import PERSISTENT, variant, variant_name
+from backends.nginx.routes import variant, variant_name
 from backends.nginx.syntax import NOTHING, Word
 from backends.nginx.template import fill
-from backends.nginx.units import Surroundings, certificate, group, server
+from backends.nginx.units import LIVE, Surroundings, certificate, group, server
 from backends.nginx.version import Version
 from gen.backend import Bundle, digest_of_files
 from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, Options, Policy, Route, Upstream
@@ -36,13 +38,16 @@ from gen.policy import upstreams_of as policy_upstreams
 HTTP2_DIRECTIVE: Version = (1, 25, 1)
 KEEPALIVE_MIN_TIMEOUT: Version = (1, 27, 4)
 KEEPALIVE_MIN_SECONDS = 10.0
+ENDPOINTS_FILE = "endpoints.map"
+SHARED_IDLE = 1024
+"""Idle connections of a worker where all groups share them."""
 
 
-def render(config: Config, version: Version, memory: Memory | None = None) -> Bundle:
+def render(config: Config, version: Version, memory: Memory | None = None, lua: Lua | None = None) -> Bundle:
     """The bundle for a Config.  Raises Rejected, with the object to blame, for a value that nginx cannot hold."""
     memory = memory or Memory()
-    options, base = config.options, base_of(config.options)
-    groups = groups_of(config, memory)
+    options, base = config.options, base_of(config.options, has_lua=lua is not None)
+    groups = groups_of(config, memory, LIVE if lua else "")
     certificates = memory.certificates.update(config.certificates, (), lambda *_: None, certificate)
     servers = servers_of(config, base, groups, certificates, memory)
     hosts = memory.once("hosts", servers, lambda: joined(servers.values()))
@@ -56,29 +61,36 @@ def render(config: Config, version: Version, memory: Memory | None = None) -> Bu
     if policies:
         shared["policies.conf"] = "".join(f"{line}\n" for line in policies).encode()
     names = memory.once("names", config.hosts, lambda: lengths_of_names(config.hosts.values()))
-    sizes = hash_sizes(names, hosts.variables + len(policies))
+    live = [it for it in groups.values() if it.target.is_live]
+    maps = power_of_two(2 * len(live), least=2048) if lua else 0
+    sizes = hash_sizes(names, hosts.variables + len(policies), maps)
     shared["nginx.conf"] = main_file(
-        options, version, base, sizes, has_policies=bool(policies), has_patterns=hosts.has_patterns
+        options, version, base, sizes, lua, has_policies=bool(policies), has_patterns=hosts.has_patterns
     )
+    if lua:
+        shared["endpoints.conf"] = endpoints_file(options, lua, len(live))
     units = "".join([hosts.digest, shown.digest, *[it.digest for it in groups.values()]])
-    digest = digest_of_files({**shared, "digest.conf": digest_file(options, ""), "units": units.encode()})
-    shared["digest.conf"] = digest_file(options, digest)
-    shared["upstreams.conf"] = b"".join([it.text for it in groups.values()])
+    digest = digest_of_files({**shared, "digest.conf": digest_file(options, "", lua), "units": units.encode()})
+    shared["digest.conf"] = digest_file(options, digest, lua)
+    still = [it for it in groups.values() if not it.target.is_live] if live else groups.values()
+    shared["upstreams.conf"] = b"".join([it.text for it in still])
+    if lua:
+        shared[ENDPOINTS_FILE] = b"".join([it.text for it in live])
     files = {**hosts.files, **shown.files, **shared}
-    origins = {**hosts.origins, **shown.origins, "upstreams.conf": group_origins(groups.values())}
+    origins = {**hosts.origins, **shown.origins, "upstreams.conf": group_origins(still)}
     return Bundle(files, digest, config, hosts.secrets | shown.secrets, origins)
 
 
 # ------------------------------------------------------------------ units
 
 
-def groups_of(config: Config, memory: Memory) -> Mapping[str, Rendered]:
+def groups_of(config: Config, memory: Memory, kind: str) -> Mapping[str, Rendered]:
     """The group of each upstream, and those that a policy balances in another way."""
     variants = memory.once("variants", config.hosts, lambda: variants_of(config))
     more = {variant_name(kind, name): config.upstreams[name] for kind, name in variants}
-    size = zone_size([*config.upstreams.values(), *more.values()])
+    size = zone_size([*(() if kind else config.upstreams.values()), *more.values()])
     shared = (size, bool(config.options.resolvers), idle_lines(config.options))
-    plain = (*shared, "")
+    plain = (*shared, kind)
     groups = memory.groups.update(config.upstreams, plain, lambda *_: plain, group)
     if not more:
         return groups
@@ -116,8 +128,6 @@ def variants_of(config: Config) -> list[tuple[str, str]]:
         if route.policy is not NO_POLICY and (kind := variant(route.policy))
         for name in upstreams_of_route(route)
     }
-    # Where an endpoint is named directly, it is one of the group without that.
-    found |= {(kind.removeprefix(PERSISTENT), name) for kind, name in found if kind.startswith(f"{PERSISTENT}/")}
     return sorted(found)
 
 
@@ -164,6 +174,7 @@ class HashSizes(Struct, frozen=True):
     names: int
     bucket: int
     variables: int
+    maps: int = 0
 
 
 def lengths_of_names(hosts: Iterable[Host]) -> tuple[int, int]:
@@ -172,15 +183,22 @@ def lengths_of_names(hosts: Iterable[Host]) -> tuple[int, int]:
     return len(names), max(map(len, names), default=0)
 
 
-def hash_sizes(names: tuple[int, int], variables: int) -> HashSizes:
+def hash_sizes(names: tuple[int, int], variables: int, maps: int) -> HashSizes:
     """Sizes that change seldom; a bucket holds the longest name, and others for a hash that is quick to build."""
     count, longest = names
     bucket = max(256, -(-(longest + 32) // 64) * 64)
-    return HashSizes(power_of_two(2 * count, least=512), bucket, power_of_two(2 * variables, least=1024))
+    return HashSizes(power_of_two(2 * count, least=512), bucket, power_of_two(2 * variables, least=1024), maps)
 
 
 def main_file(
-    options: Options, version: Version, base: Base, sizes: HashSizes, *, has_policies: bool, has_patterns: bool
+    options: Options,
+    version: Version,
+    base: Base,
+    sizes: HashSizes,
+    lua: Lua | None,
+    *,
+    has_policies: bool,
+    has_patterns: bool,
 ) -> bytes:
     """The file that nginx is started with."""
     return fill(
@@ -211,14 +229,17 @@ def main_file(
         request_headers=[(phrases.header(name), word) for name, word in base.request_headers],
         passes_server="server" not in {name.lower() for name in base.hidden},
         options=own_options.lines(options, base),
+        modules=[syntax.literal(module) for module in lua.modules] if lua else (),
+        has_lua=lua is not None,
+        map_hash_size=sizes.maps,
         has_policies=has_policies,
         has_patterns=has_patterns,
     )
 
 
-def idle_lines(options: Options) -> tuple[Word, ...]:
+def idle_lines(options: Options, usually: int = 32) -> tuple[Word, ...]:
     """Connections to upstreams that wait for requests."""
-    count = 32 if options.upstream_idle_connections is None else options.upstream_idle_connections
+    count = usually if options.upstream_idle_connections is None else options.upstream_idle_connections
     seconds = 4.0 if options.upstream_idle_timeout is None else options.upstream_idle_timeout
     if not count:
         return ()
@@ -240,10 +261,19 @@ def listen_file(options: Options, version: Version, *, is_default: bool) -> byte
     )
 
 
-def digest_file(options: Options, digest: str) -> bytes:
-    """The location that reports a digest on a unix socket."""
+def digest_file(options: Options, digest: str, lua: Lua | None) -> bytes:
+    """The location that reports a digest on a unix socket; with Lua another one takes endpoints."""
+    socket = syntax.literal(f"unix:{options.runtime_dir}/nginx.sock")
+    return fill("digest.conf", socket=socket, digest=syntax.value(digest), has_lua=lua is not None)
+
+
+def endpoints_file(options: Options, lua: Lua, groups: int) -> bytes:
+    """How endpoints are chosen that change while nginx runs; what is told of them has room for each group."""
     return fill(
-        "digest.conf", socket=syntax.literal(f"unix:{options.runtime_dir}/nginx.sock"), digest=syntax.value(digest)
+        "endpoints.conf",
+        libraries=syntax.literal(f"{lua.libraries}/?.lua;;") if lua.libraries else NOTHING,
+        size=power_of_two(groups // 1024, least=8),
+        idle=idle_lines(options, SHARED_IDLE),
     )
 
 

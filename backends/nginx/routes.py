@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from backends.nginx import phrases, policy, syntax
 from backends.nginx.access import passes_access
-from backends.nginx.parts import Base, Parts, Target
+from backends.nginx.parts import Base, Parts, Target, reaching
 from backends.nginx.phrases import directive
 from backends.nginx.policy import Plain, Written
 from backends.nginx.syntax import NOTHING, Word
@@ -39,7 +39,7 @@ class Handler(Struct, frozen=True):
 
     Shape: with `status` it answers by itself, and `lines` are how; else `lines` come before it proxies to `target`,
     which is a variable where they or `shares` (a split) give it its value.  `in_short` is all of it on one line; where
-    the route has policies, `written` has the lines instead.
+    the route has policies, `written` has the lines instead.  `passes` is what the target takes to be reached.
     """
 
     status: int = 0
@@ -50,6 +50,7 @@ class Handler(Struct, frozen=True):
     shares: Sequence[tuple[Word, Word]] = ()
     may_not_resolve: bool = False
     written: Written = NO_POLICIES
+    passes: tuple[tuple[Word, ...], Word] = ((), NOTHING)
 
 
 class Location(Struct, frozen=True):
@@ -232,8 +233,9 @@ def with_host(simple: Handler, upstream_host: Text | None) -> Handler:
     """The same with another host for the upstream."""
     if upstream_host is None or simple.status:
         return simple
-    lines = (directive("set", policy.UPSTREAM_HOST, syntax.value(literal(upstream_host))), *simple.lines)
-    return replace(simple, in_short=in_short(lines, simple.target))
+    more, reached = simple.passes
+    lines = (directive("set", policy.UPSTREAM_HOST, syntax.value(literal(upstream_host))), *simple.lines, *more)
+    return replace(simple, in_short=in_short(lines, reached))
 
 
 def is_simple(host: Host, route: Route) -> bool:
@@ -250,7 +252,7 @@ def is_simple(host: Host, route: Route) -> bool:
 def plain_of(route: Route, simple: Handler, targets: Mapping[str, Target]) -> Plain:
     """The action of a route in the words of its policies."""
     wanted = route.policy
-    if simple.status and isinstance(route.action, Forward) and wanted.fallback:
+    if wanted.fallback and has_nobody(route, simple, targets):
         target = targets[wanted.fallback.upstream]
         if target.word and not target.is_dns:
             return Plain(target=target.word, groups=((target.word, target),), is_fallback=True)
@@ -258,6 +260,13 @@ def plain_of(route: Route, simple: Handler, targets: Mapping[str, Target]) -> Pl
         is_late = isinstance(route.action, Respond) and simple.status != 503 and needs_phases(route)
         return Plain(simple.lines, is_late=is_late)
     return Plain(before=simple.lines, target=simple.target, groups=groups_of(route, targets))
+
+
+def has_nobody(route: Route, simple: Handler, targets: Mapping[str, Target]) -> bool:
+    """Whether none of the upstreams of a route has endpoints."""
+    if not isinstance(route.action, Forward):
+        return False
+    return bool(simple.status) or all(target.is_empty for _, target in groups_of(route, targets))
 
 
 def needs_phases(route: Route) -> bool:
@@ -346,10 +355,12 @@ def proxy(host: Host, route: Route, parts: Sequence[tuple[Target, int]]) -> Hand
     lines = phrases.answer_if(Word(f'{target} = ""'), Word("return 503;"))
     if may_not_resolve:
         lines.append(UNRESOLVED)
+    more, reached = reaching(target, [one for one, _ in parts])
     return Handler(
         lines=lines,
         target=target,
-        in_short=in_short(lines, target),
+        in_short=in_short((*lines, *more), reached),
+        passes=(more, reached),
         shares=shares(parts),
         may_not_resolve=may_not_resolve,
     )
@@ -361,10 +372,12 @@ def to_one(target: Target) -> Handler:
     if not target.word:
         return answer(503)
     if not target.is_dns:
-        return Handler(target=target.word, in_short=in_short((), target.word))
+        passes = reaching(target.word, (target,))
+        return Handler(target=target.word, in_short=in_short(*passes), passes=passes)
     variable = syntax.variable("gen_target")
     lines = (directive("set", variable, Word(f'"{target.word}"')), UNRESOLVED)
-    return Handler(lines=lines, target=variable, in_short=in_short(lines, variable), may_not_resolve=True)
+    shown = in_short(lines, variable)
+    return Handler(lines=lines, target=variable, in_short=shown, may_not_resolve=True, passes=((), variable))
 
 
 def shares(parts: Sequence[tuple[Target, int]]) -> list[tuple[Word, Word]]:

@@ -24,11 +24,26 @@ which of its aliases its certificate is."""
 LISTEN, LISTEN_DEFAULT = syntax.name("listen.conf"), syntax.name("listen-default.conf")
 
 
+LIVE = "live"
+"""The kind of a group whose endpoints change while nginx runs."""
+
+
+def live_group(upstream: Upstream, name: Word, context: object, peers: Sequence[tuple[Word, int]]) -> Rendered | None:
+    """The row of endpoints.map of a group, None where nginx cannot hold it in one."""
+    text = " ".join(f"{address}*{weight}" if weight != 1 else address for address, weight in peers)
+    if upstream.balance != "round_robin" or len(text) > syntax.WORD_LIMIT:
+        return None
+    row = f'"{name}" "{text}";\n'.encode()
+    target = Target(name, is_live=True, is_empty=not peers)
+    return Rendered(upstream, context, digest_of(row), text=row, lines=1, name=name, target=target)
+
+
 def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) -> Rendered:
     """The group of an upstream; one without endpoints has none, and neither has a name that nginx resolves."""
     size, can_resolve, idle, kind = context
+    kind, is_live = kind.removeprefix(LIVE), kind == LIVE
     balance, _, speech = kind.partition("/")
-    fields = tuple(field for field in (balance.removeprefix(PERSISTENT), speech) if field)
+    fields = tuple(field for field in (balance, speech) if field)
     slug, _, digest = object_name(upstream.id, *fields).rpartition("-")
     name = syntax.name(f"{digest}-{slug}")  # nginx compares the names of all groups with each `proxy_pass`
     try:
@@ -38,16 +53,17 @@ def group(upstream: Upstream, context: tuple[int, bool, tuple[Word, ...], str]) 
         peers = [(syntax.address(endpoint), endpoint.weight) for endpoint in live(upstream.endpoints)]
     except BadValue as error:
         raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
+    if is_live and (row := live_group(upstream, name, context, peers)):
+        return row
     if not peers:
         return Rendered(upstream, context, name=name)
-    if balance == PERSISTENT:  # the same group, whose servers are named one by one
-        target = Target(name, servers=tuple(server for server, _ in peers))
-        return Rendered(upstream, context, name=name, target=target)
     if speech.startswith("as_client"):  # what is idle there may be plain or not
         idle = ()
-    text = macro("upstreams.conf", "upstream")(name, size, balance or upstream.balance, peers, idle).encode()
-    lines = text.count(b"\n")
-    source, target = upstream.source, Target(name)
+    is_named = balance == PERSISTENT  # then its servers are also named one by one
+    kind = upstream.balance if is_named or not balance else balance
+    text = macro("upstreams.conf", "upstream")(name, size, kind, peers, idle).encode()
+    lines, source = text.count(b"\n"), upstream.source
+    target = Target(name, servers=tuple(server for server, _ in peers) if is_named else ())
     return Rendered(upstream, context, digest_of(text), name=name, text=text, lines=lines, source=source, target=target)
 
 
