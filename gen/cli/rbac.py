@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from gen.cli.flags import Flags
-from gen.cli.options import BACKEND, CLUSTER, INPUT, LISTEN, LOOP, MEANING, PLACE, Command, Own
+from gen.cli.options import BACKEND, CLUSTER, INPUT, LISTEN, LOOP, MEANING, PLACE, WRITE, Command, Own
 from gen.errors import UsageError
 from gen.k8s import Ref
 from gen.translate.settings import Settings
@@ -24,6 +24,8 @@ def rbac(flags: Flags) -> int:
 
     from gen.cli.cluster import scope_of
     from gen.cli.settings import options_of, qualified, settings_of
+    from gen.cli.writing import wanted_of
+    from gen.reconcile.cluster.permissions import permissions_to_write
     from gen.report.roles import roles
     from gen.sources.kube.permissions import least, permissions
 
@@ -33,8 +35,9 @@ def rbac(flags: Flags) -> int:
     account = qualified("--service-account", flags.service_account).partition("/")
     settings = settings_of(in_cluster, options_of(in_cluster), own_namespace=account[0])
     referred = referred_in(flags, settings) if flags.named_for else None
-    needed = least(permissions(scope_of(in_cluster, settings), referred))
-    documents = roles(needed, name=flags.name, account=(account[0], account[2]))
+    to_read = permissions(scope_of(in_cluster, settings), referred)
+    to_write = permissions_to_write(wanted_of(in_cluster, settings), sorted(settings.watch_namespaces))
+    documents = roles(least((*to_read, *to_write)), name=flags.name, account=(account[0], account[2]))
     click.echo(safe_dump_all(documents, sort_keys=False, default_flow_style=None), nl=False)
     return 0
 
@@ -61,6 +64,7 @@ COMMAND = Command(
         BACKEND,
         *INPUT,
         *CLUSTER,
+        *WRITE,
         *MEANING,
         *LISTEN,
         *PLACE,

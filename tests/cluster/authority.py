@@ -66,3 +66,8 @@ def unused(given: frozenset[Grant], requests: Iterable[Request]) -> set[Grant]:
     """What nobody asked for."""
     asked = frozenset().union(*map(asked_by, list(requests)))
     return {grant for grant in given if not any(grant.allows(each) for each in asked)}
+
+
+def least(given: frozenset[Grant]) -> set[Grant]:
+    """Grants without those that others include."""
+    return {grant for grant in given if not any(other.allows(grant) for other in given - {grant})}

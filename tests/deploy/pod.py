@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from gen.cli.options import CLUSTER, WRITE
 from tests.deploy.overlays import environment, gen_of, pod_of, proxy_of
 from tests.live.echo import EchoNet
 from tests.live.gen import ENDS_WITH_THE_TESTS, GEN, LIVE_WITHIN, GenRun
@@ -23,6 +24,7 @@ from tests.live.net import ADMIN_PORT, HTTP_PORT, HTTPS_PORT
 from tests.live.proxies import SEARCH
 
 REACH = ("--proxy-pid-file", "--proxy-socket", "--reload-command")
+FOR_CLUSTERS = {flag.envvar for flag in (*CLUSTER, *WRITE)}
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -33,7 +35,8 @@ class Pod(GenRun):
     """
 
     def __init__(self, objects: tuple[Manifest, ...], echo: EchoNet, *, reach: str = "") -> None:
-        self.spec, self.variables = pod_of(objects), environment(objects)
+        self.spec = pod_of(objects)
+        self.variables = {name: value for name, value in environment(objects).items() if name not in FOR_CLUSTERS}
         self.reach = reach
         super().__init__(proxy_of(self.spec)["name"], Path(tempfile.mkdtemp(prefix="pod-")), echo)
         self.folder.chmod(0o711)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.authority import Grant, grants
+from tests.cluster.authority import grants, least
 from tests.deploy import schema
 from tests.deploy.overlays import KUSTOMIZE, ROOT, environment, gen_of, overlay, pod_of, proxy_of
 from tests.live.gen import GEN
@@ -25,7 +25,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nginx": {},
     "haproxy": {"proxy": "haproxy"},
     "envoy": {"proxy": "envoy"},
-    "daemonset": {"kind": "DaemonSet", "hostNetwork": True, "ports": {"http": 80, "https": 443}},
+    "daemonset": {
+        "kind": "DaemonSet",
+        "hostNetwork": True,
+        "ports": {"http": 80, "https": 443},
+        "status": {"from": "nodes"},
+        "service": {"enabled": False},
+    },
     "namespaced": {"watchNamespaces": ["ingress-gen"], "ingressClassLookup": False},
 }
 
@@ -105,18 +111,16 @@ def test_a_release_is_what_the_overlay_is(name: str) -> None:
     assert ours["volumes"] == theirs["volumes"]
     assert ours.keys() == theirs.keys()
     assert environment(release) == environment(same)
-    assert {(item["kind"], item["metadata"]["name"]) for item in release} - service_of(release) == {
-        (
-            item["kind"],
-            item["metadata"]["name"].rpartition("-")[0] if item["kind"] == "ConfigMap" else item["metadata"]["name"],
-        )
-        for item in same
-    } - service_of(release)
+    assert names(release) == names(same)
 
 
-def service_of(objects: tuple[Manifest, ...]) -> set[tuple[str, str]]:
-    """The Service for traffic, which host networking does without in the overlays."""
-    return {("Service", "ingress-gen")} if pod_of(objects).get("hostNetwork") else set()
+def names(objects: tuple[Manifest, ...]) -> set[tuple[str, str]]:
+    """What there is, but for permissions, which have a test of their own."""
+    return {
+        (item["kind"], re.sub(r"-[0-9a-z]{10}$", "", item["metadata"]["name"]))
+        for item in objects
+        if not item["apiVersion"].startswith("rbac.authorization")
+    }
 
 
 def plain(container: Manifest) -> Manifest:
@@ -132,7 +136,8 @@ def plain(container: Manifest) -> Manifest:
     "values",
     [
         *VARIANTS.values(),
-        {"secrets": "watch"},
+        {"secrets": "watch", "events": False, "status": {"from": "off"}},
+        {"status": {"from": "addresses", "addresses": ["192.0.2.1", "lb.example"]}, "ingressClass": {"name": "edge"}},
         {"watchNamespaces": ["a", "b"]},
         {"watchNamespaces": ["a"], "secrets": "watch", "defaultCertificate": "x/c", "defaultBackendService": "x/s"},
         {"watchNamespaces": ["a"], "configMap": "x/c", "defaultCertificate": "a/c", "defaultBackendService": "a/s"},
@@ -159,11 +164,6 @@ def place(item: Manifest) -> tuple[str, str, str]:
     return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
-def least(given: frozenset[Grant]) -> set[Grant]:
-    """Grants without those that others include."""
-    return {grant for grant in given if not any(other.allows(grant) for other in given - {grant})}
-
-
 def test_without_native_sidecars_the_proxy_waits_for_gen() -> None:
     pod = pod_of(objects_of({"nativeSidecar": False}))
     assert "initContainers" not in pod
@@ -173,7 +173,8 @@ def test_without_native_sidecars_the_proxy_waits_for_gen() -> None:
 
 
 def test_everything_can_be_switched() -> None:
-    off = {name: {"enabled": False} for name in ("service", "podDisruptionBudget", "networkPolicy")}
+    off: dict[str, Any] = {name: {"enabled": False} for name in ("service", "podDisruptionBudget", "networkPolicy")}
+    off |= {"status": {"from": "off"}, "events": False}
     less = objects_of({**off, "rbac": {"create": False}, "serviceAccount": {"create": False, "name": "other"},
                        "ingressClass": {"create": False}})  # fmt: skip
     assert {item["kind"] for item in less} == {"ConfigMap", "Service", "Deployment"}
@@ -190,7 +191,8 @@ def test_everything_can_be_switched() -> None:
     assert {item["kind"] for item in more} >= OURS
     assert environment(more) == {
         "GEN_LOG_FORMAT": "json", "GEN_LOG_LEVEL": "debug", "GEN_BIND": "10.0.0.1,10.0.0.2", "GEN_SECRETS": "get",
-        "GEN_DISABLE_CATCH_ALL": "true", "GEN_INGRESS_CLASS": "edge", "GEN_CONTROLLER_CLASS": "x/y",
+        "GEN_DISABLE_CATCH_ALL": "true", "GEN_EVENTS": "true", "GEN_PUBLISH_SERVICE": "ingress-gen/ingress-gen",
+        "GEN_INGRESS_CLASS": "edge", "GEN_CONTROLLER_CLASS": "x/y",
     }  # fmt: skip
     assert {container["image"] for container in (gen_of(pod_of(more)), proxy_of(pod_of(more)))} == {
         f"ingress-gen@sha256:{'0' * 64}"
@@ -207,6 +209,8 @@ def test_everything_can_be_switched() -> None:
         ({"settings": {"secrets": "watch"}}, "secrets"),
         ({"image": {"digest": "sha256:1"}}, "digest"),
         ({"watchNamespaces": ["A"]}, "watchNamespaces"),
+        ({"status": {"from": "addresses"}}, "addresses"),
+        ({"service": {"enabled": False}}, "service.enabled"),
     ],
     ids=str,
 )

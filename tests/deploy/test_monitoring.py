@@ -76,14 +76,6 @@ def test_strangers_are_found(exported: dict[str, set[str]]) -> None:
     assert strangers("sum by (reason, path) (gen_reloads_total)", exported) == {"path"}
 
 
-def test_each_of_gens_own_metrics_is_shown_or_watched(exported: dict[str, set[str]]) -> None:
-    used = {name for expression in expressions() for name in NAME.findall(expression)}
-    parts = {name.removesuffix(suffix) for name in used for suffix in ("_total", "_bucket", "_sum", "_count", "")}
-    assert {name for name in exported if name.startswith("gen_")} - parts - {
-        f"{part}{suffix}" for part in parts for suffix in ("_total", "_bucket", "_sum", "_count", "_created")
-    } == set()
-
-
 def test_alerts_say_what_to_do_about() -> None:
     for rule in rules():
         assert rule["alert"].startswith("Gen")

@@ -26,11 +26,12 @@ class Permission(Struct, frozen=True, order=True):
     names: tuple[str, ...] = ()
 
 
-def permission(kind: str, namespace: str, verbs: tuple[str, ...], *names: str) -> Permission:
-    """Verbs on the objects of a kind."""
+def permission(kind: str, namespace: str, verbs: tuple[str, ...], *names: str, part: str = "") -> Permission:
+    """Verbs on the objects of a kind, or on a part of them that has permissions of its own."""
     prefix, plural = RESOURCES[kind]
     group = prefix.split("/")[2] if prefix.startswith("/apis/") else ""
-    return Permission("" if kind in CLUSTER_SCOPED else namespace, group, plural, verbs, names)
+    resource = f"{plural}/{part}" if part else plural
+    return Permission("" if kind in CLUSTER_SCOPED else namespace, group, resource, verbs, names)
 
 
 def permissions(scope: Scope, referred: Iterable[Ref] | None = None) -> Iterator[Permission]:
