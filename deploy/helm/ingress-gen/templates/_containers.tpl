@@ -26,7 +26,7 @@ rm -f /run/gen/nginx.sock;
 exec nginx -e stderr -p /run/gen -c /var/lib/gen/current/nginx.conf -g 'daemon off;'
 {{- else if eq .Values.proxy "haproxy" -}}
 exec haproxy -W -db -p /run/gen/haproxy.pid -S /run/gen/master.sock,mode,600
--f /var/lib/gen/current/haproxy.cfg
+-f /var/lib/gen/current
 {{- else -}}
 rm -f /run/gen/envoy-admin.sock;
 exec envoy -c /var/lib/gen/bootstrap.json --disable-hot-restart --drain-time-s 30 --concurrency 2 -l warning
