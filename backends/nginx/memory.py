@@ -57,19 +57,16 @@ class Joined(Struct, frozen=True):
 def joined(units: Iterable[Rendered]) -> Joined:
     """What units have together."""
     units = tuple(units)
-    files: dict[str, bytes] = {}
-    origins: dict[str, Lines] = {}
-    for unit in units:
-        files.update(unit.files)
-        origins.update(unit.origins)
+    files = {path: content for unit in units for path, content in unit.files.items()}
+    rich = [unit for unit in units if unit.variables or unit.zones or unit.needs]
     return Joined(
         "".join([unit.digest for unit in units]),
-        dict(sorted(files.items())),
-        origins,
-        frozenset(path for path in files if path.endswith(SECRET)),
-        sum([unit.variables for unit in units]),
-        tuple(zone for unit in units for zone in unit.zones),
-        frozenset().union(*[unit.needs for unit in units]),
+        files,
+        {path: lines for unit in units for path, lines in unit.origins.items()},
+        frozenset([path for path in files if path.endswith(SECRET)]),
+        sum(unit.variables for unit in rich),
+        tuple(zone for unit in rich for zone in unit.zones),
+        frozenset().union(*(unit.needs for unit in rich)),
         any(path.startswith("patterns/") for path in files),
     )
 

@@ -37,10 +37,16 @@ class Pipeline:
     def build(self, changes: Sequence[Change]) -> Built:
         """The bundle of all objects, these changes included."""
         self._touched |= self.store.apply(changes)
-        if self._built is None or self._touched:
-            translation = self._translator.translate(self.store, self._touched, now=time.time())
-            config, unfit = self._fit.fit(translation.config)
-            bundle = self.backend.render(config)
-            self._built = Built(bundle, translation.issues + unfit, len(self.store))
-            self._touched = frozenset()
+        if self._built is None:
+            self._built = self._build()
+            self._translator.settle()
+        elif self._touched:
+            self._built = self._build()
         return self._built
+
+    def _build(self) -> Built:
+        translation = self._translator.translate(self.store, self._touched, now=time.time())
+        config, unfit = self._fit.fit(translation.config)
+        bundle = self.backend.render(config)
+        self._touched = frozenset()
+        return Built(bundle, translation.issues + unfit, len(self.store))

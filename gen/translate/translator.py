@@ -14,6 +14,7 @@ from gen import selector
 from gen.dialects.ingress_nginx.configmap import effective
 from gen.ir import (
     CATCH_ALL,
+    NO_POLICY,
     Certificate,
     Config,
     Forward,
@@ -102,6 +103,10 @@ class Translator:
         issues = {*self._issues(), *_expired(self._config.certificates.values(), now)}
         return Translation(self._config, tuple(sorted(issues)))
 
+    def settle(self) -> None:
+        """Work out now what the next change would have to wait for."""
+        self._units.settle()
+
     def _roots(self, store: Store, touched: frozenset[Key] | None) -> tuple[Collection[Unit], Collection[Unit]]:
         """The units that must exist for their own sake and may be new, and those that need not any more."""
         if touched is None:
@@ -149,7 +154,7 @@ class Translator:
         names = {chosen.default_certificate, *(found.certificate for found in hosts.values())} - {""}
         for found in hosts.values():
             for route in found.routes:
-                if route.policy.upstream_tls is not None:
+                if route.policy is not NO_POLICY and route.policy.upstream_tls is not None:
                     names.update(certificates_of(route.policy))
         used: Mapping[str, Certificate] = {
             name: self._fallback if name == "default" else self._value(Unit("certificate", name))

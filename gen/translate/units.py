@@ -121,6 +121,10 @@ class Units:
                 self._link(self._known_readers, unit, (), memo.reads)
         return self._known_readers
 
+    def settle(self) -> None:
+        """Work out who reads what."""
+        self._known_readers = self._readers
+
     def update(
         self, objects: Objects, touched: frozenset[Key] | None, *, come: Iterable[Unit], gone: Iterable[Unit]
     ) -> frozenset[Unit]:
