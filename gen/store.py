@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from gen.k8s import EndpointSlice, Ingress, Object, Ref
 
-IndexName = Literal["kind", "ingresses by host", "ingresses by www", "ingresses by alias", "slices by service"]
+IndexName = Literal[
+    "kind", "ingresses by host", "ingresses by www", "ingresses by alias", "ingresses with tls", "slices by service"
+]
 T = TypeVar("T", bound=Object)
 
 
@@ -54,10 +56,15 @@ def _of_kind(kind: str) -> frozenset[Lookup]:
 
 
 def _of_ingress(item: Ingress) -> Iterator[Lookup]:
-    """By the hosts of which it speaks, as they stand in the manifest but in lower case; "" is the catch-all."""
+    """By the hosts of which it speaks, as they stand in the manifest but in lower case; "" is the catch-all.
+
+    Those with an entry in spec.tls are all found under "".
+    """
     hosts = {(rule.host or "").lower() for rule in item.spec.rules} if item.spec.rules else {""}
     for host in hosts:
         yield Lookup("ingresses by host", host)
+    if item.spec.tls:
+        yield Lookup("ingresses with tls", "")
     for key, text in item.metadata.annotations.items() if item.metadata.annotations else ():
         if key.endswith("/server-alias"):
             for name in text.split(","):

@@ -19,17 +19,18 @@ def check(flags: Flags) -> int:
     from gen.cli.load import load_backend, load_config
     from gen.fit import fit
     from gen.report.json import issues_json
-    from gen.report.text import issue_line
+    from gen.report.text import by_place, issue_line
 
     loaded = load_config(flags)
     issues = set(loaded.issues)
     if flags.backend:
         backend = load_backend(flags)
         issues.update(fit(loaded.config, backend.features, backend.lacks)[1])
+    found = by_place(issues, loaded.locate)
     if flags.format == "json":
-        click.echo(issues_json(sorted(issues), loaded.locate), nl=False)
+        click.echo(issues_json(found, loaded.locate), nl=False)
     else:
-        for issue in sorted(issues):
+        for issue in found:
             click.echo(issue_line(issue, loaded.locate))
     failing = SEVERITIES[: SEVERITIES.index(flags.fail_on) + 1]
     return int(any(issue.severity in failing for issue in issues))

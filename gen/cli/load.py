@@ -16,7 +16,7 @@ from gen.cli.progress import progress
 from gen.cli.settings import backend_of, options_of, placement_of, settings_of
 from gen.errors import InputError, UsageError
 from gen.ir import Config, Issue
-from gen.report.text import Locate, issue_line
+from gen.report.text import Locate, by_place, issue_line
 from gen.sources.manifests import Manifests, read
 from gen.store import Change, Store
 from gen.translate import Translator
@@ -66,5 +66,5 @@ def load_backend(flags: Flags, scratch: Path = Path("/nonexistent")) -> Backend:
 
 def tell(issues: Iterable[Issue], locate: Locate) -> None:
     """Print issues on stderr, one line each."""
-    for issue in issues:
+    for issue in by_place(issues, locate):
         click.echo(issue_line(issue, locate), err=True)

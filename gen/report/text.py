@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gen.ir import Issue, Source
 
@@ -12,6 +12,12 @@ Locate = Callable[[Source], tuple[str, int] | None]
 
 def nowhere(_source: Source) -> None:
     """A Locate for objects that come from no file."""
+
+
+def by_place(issues: Iterable[Issue], locate: Locate) -> list[Issue]:
+    """Issues in the order in which one reads files; those that stand in none come last."""
+    places = {issue: place_of(issue.source, locate) for issue in issues}
+    return sorted(places, key=lambda issue: (places[issue] is None, places[issue] or ("", 0), issue))
 
 
 def issue_line(issue: Issue, locate: Locate = nowhere) -> str:

@@ -68,7 +68,7 @@ def _default_certificate(settings: Settings, read: UnitReader) -> tuple[str, tup
         source = Source("Flag", "", "--default-ssl-certificate")
         message = f"Secret {settings.default_certificate} cannot be used, a self-signed certificate is served"
         return "default", (Issue(source, "SecretNotFound", message, "warning"),)
-    if settings.fallback_certificate is None:
+    if settings.fallback_certificate is None and read.has("ingresses with tls", ""):
         source = Source("Flag", "", "--default-ssl-certificate")
         message = "there is no default certificate, so a published placeholder stands for it"
         return "default", (Issue(source, "PlaceholderCertificate", message, "info"),)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gen.ir import Issue, Source
 from gen.report.json import issues_json
-from gen.report.text import issue_line, printable
+from gen.report.text import by_place, issue_line, printable
 
 WEB = Source("Ingress", "shop", "web", "spec.rules[0].host")
 ISSUE = Issue(WEB, "InvalidHost", "expected a DNS name")
@@ -64,3 +64,10 @@ def test_no_text_can_break_a_line_or_talk_to_a_terminal(text: str) -> None:
 @given(st.text(st.characters(categories=["L", "N", "P"])))
 def test_plain_text_stays_as_it_is(text: str) -> None:
     assert printable(text) == text
+
+
+def test_issues_stand_in_the_order_of_files_and_lines() -> None:
+    places = {"a": ("x.yaml", 9), "b": ("x.yaml", 2), "c": ("w.yaml", 30)}
+    issues = [Issue(Source("Ingress", "ns", name), "Code", "it is wrong") for name in ("a", "flag", "b", "c")]
+    found = by_place(issues, lambda source: places.get(source.name))
+    assert [issue.source.name for issue in found] == ["c", "b", "a", "flag"]

@@ -360,7 +360,8 @@ def test_the_fallback_is_what_the_shell_gives() -> None:
 def test_without_a_fallback_a_placeholder_stands_for_it() -> None:
     found = translate([])
     assert found.config.certificates["default"] == PLACEHOLDER
-    assert codes(found, "info") == {"PlaceholderCertificate"}
+    assert not found.issues, "nobody asks for TLS"
+    assert codes(translate([web({"": ["a.example"]})]), "info") >= {"PlaceholderCertificate"}
     pair = parse(PLACEHOLDER.chain, PLACEHOLDER.key)
     stated = (PLACEHOLDER.chain, PLACEHOLDER.key, PLACEHOLDER.names, PLACEHOLDER.not_before, PLACEHOLDER.not_after)
     assert (pair.chain, pair.key, pair.names, pair.not_before, pair.not_after) == stated
