@@ -22,11 +22,12 @@ class Tree(Struct, frozen=True):
     folders: Mapping[str, int]
 
     def is_intact(self, root: Path) -> bool:
-        """Whether nobody has added, removed or replaced a file since then."""
+        """Whether nobody has added, removed or replaced a file in a folder since then, or removed any other."""
         try:
-            return all((root / folder).stat().st_mtime_ns == time for folder, time in self.folders.items())
+            same = all((root / folder).stat().st_mtime_ns == time for folder, time in self.folders.items())
         except OSError:
             return False
+        return same and all((root / path).is_file() for path in self.bundle.files if "/" not in path)
 
 
 def tree_of(root: Path, bundle: Bundle) -> Tree:

@@ -88,7 +88,7 @@ def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
     assert (one / "main.conf").read_bytes() == b"1"
 
 
-@pytest.mark.parametrize("fault", ["removed", "added", "folder"])
+@pytest.mark.parametrize("fault", ["removed", "added", "folder", "main"])
 def test_a_generation_that_somebody_else_changed_is_not_built_on(tmp_path: Path, fault: str) -> None:
     generations = Generations(tmp_path)
     for number in range(KEEP):
@@ -98,6 +98,8 @@ def test_a_generation_that_somebody_else_changed_is_not_built_on(tmp_path: Path,
             (root / "hosts/a.conf").unlink()
         elif fault == "added":
             (root / "hosts/z.conf").write_bytes(b"z")
+        elif fault == "main":
+            (root / "digest.conf").unlink()
         else:
             shutil.rmtree(root / "hosts")
     new = bundle({"main.conf": b"new", "hosts/a.conf": b"a"})
