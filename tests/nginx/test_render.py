@@ -153,7 +153,7 @@ def configs(draw: st.DrawFn) -> Config:
     return config([draw(hosts(name)) for name in sorted(names)], upstreams, CERTIFICATES, Options(resolvers=resolvers))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(configs(), max_size=5))
 def test_any_history_gives_what_a_cold_start_gives(history: list[Config]) -> None:
     memory = Memory()
