@@ -35,6 +35,7 @@ class Envoy:
             *("protocol", "upstream_tls", "timeouts", "retries", "connection_header", "access_log"),
             *("allow", "deny", "auth_basic", "auth_external", "satisfy_any", "rate_limits", "body_limit", "bandwidth"),
             *("aliases", "alias_patterns", "client_certificate", "ciphers", "prefer_server_ciphers"),
+            *("error_pages", "fallback"),
             *(f"options.{name}" for name in OPTIONS),
         )
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from backends.envoy import captures, clients, syntax
+from backends.envoy import captures, clients, pages, syntax
 from backends.envoy.redirects import redirect
 from backends.envoy.syntax import Json
+from backends.envoy.ways import Clusters
 from gen.ir import NO_POLICY, Forward, Redirect, Respond, Route
 from gen.policy import ClientCertificate, Cors, HttpsRedirect
 
 
-def per_filter(route: Route, idle: frozenset[str], client: ClientCertificate | None) -> Json:
-    """The entry for answers.lua, if it has anything to do; `idle` are upstreams without endpoints.  Raises BadValue."""
+def per_filter(route: Route, clusters: Clusters, client: ClientCertificate | None) -> Json:
+    """The entry for answers.lua, if it has anything to do.  Raises BadValue."""
     asked: Json = {"client": clients.told(client)} if client else {}
+    asked |= pages.told(route.policy, clusters)
     policy = route.policy
     if isinstance(route.action, Redirect):
         asked["redirect"] = redirect(route.action)
@@ -23,7 +25,7 @@ def per_filter(route: Route, idle: frozenset[str], client: ClientCertificate | N
         asked["headers"] = headers(policy.response_headers)
     if policy.https_redirect and not isinstance(route.action, Redirect):
         asked["https"] = https(policy.https_redirect)
-    if is_out_of_service(route, idle):
+    if is_out_of_service(route, clusters.idle):
         asked["is_out_of_service"] = True
     if groups := captures.per_filter(route):
         asked["captures"] = True

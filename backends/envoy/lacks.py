@@ -47,6 +47,8 @@ def of_access(policy: Policy) -> Iterator[Lack]:
         yield Lack("auth_external.cache_key", "has no effect: each request is asked about")
     if len({limit.exempt for limit in policy.rate_limits or ()}) > 1:
         yield Lack("rate_limits", "of one route exempt different networks", closes=True)
+    if policy.error_pages and policy.error_pages.upstream:
+        yield Lack("error_pages", "are asked for without the body of the request, and not for one that is too large")
     if policy.bandwidth and policy.bandwidth.after:
         yield Lack("bandwidth.after", "has no effect: the limit counts from the first byte on")
     if policy.body_limit and policy.body_limit > HELD:

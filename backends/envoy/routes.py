@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from backends.envoy import access, answers, bodies, handshakes, limits, onwards, patience, syntax, trust
+from backends.envoy import access, answers, bodies, handshakes, limits, onwards, pages, patience, syntax, trust
 from backends.envoy.bodies import REQUEST
 from backends.envoy.choices import Choice, choices
 from backends.envoy.patience import retries
@@ -151,7 +151,7 @@ def lines_of(other: Host, guard: list[Json], clusters: Clusters) -> list[Line]:
 def route_lines(route: Route, host: Host, guard: list[Json], clusters: Clusters) -> list[Line]:
     """One route, as all those that stand for it, which take only requests that a guard lets pass.  Raises Rejected."""
     try:
-        chosen = choices(route, clusters.idle)
+        chosen = choices(pages.instead(route, clusters.idle), clusters.idle)
         return [line(envoy_route(choice, host.policy, guard, clusters), route.source) for choice in chosen]
     except BadValue as error:
         raise Rejected(f"{route.source}: {error}", (route.source,)) from error
@@ -174,7 +174,7 @@ def per_filter(route: Route, clusters: Clusters, client: ClientCertificate | Non
     Shape: filter -> its configuration; see backends.envoy.filters for what must not be done here.
     """
     return {
-        **answers.per_filter(route, clusters.idle, client),
+        **answers.per_filter(route, clusters, client),
         **limits.per_filter(route.policy),
         **access.per_filter(route, clusters, client),
         **bodies.per_filter(route.policy),
@@ -207,4 +207,5 @@ def forward(action: Forward, policy: Policy, clusters: Clusters) -> Json:
         return {"route": target}
     target |= patience.of_route(policy) | limits.of_route(policy)
     headers = onwards.late_headers(policy)
-    return {"route": target, **({"request_headers_to_add": headers} if headers else {})}
+    late = {"request_headers_to_add": headers} if headers else {}
+    return {"route": target, **late, **pages.of_route(policy)}

@@ -7,7 +7,7 @@ from importlib.resources import files
 PARTS = {
     "request": ("paths", "chance", "request"),
     "access": ("paths", "texts", "digests", "passwords", "access"),
-    "answers": ("paths", "texts", "clients", "answers"),
+    "answers": ("paths", "texts", "clients", "pages", "answers"),
     "upstream": ("paths", "chance", "texts", "copies", "cookies", "upstream"),
 }
 """What each script is put together from: Envoy's Lua has no modules."""

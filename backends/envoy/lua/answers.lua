@@ -96,6 +96,9 @@ function envoy_on_request(handle)
   if not request then
     return
   end
+  if asked:get("pages") then
+    keep(request)
+  end
   local client = asked:get("client")
   local answered = client and refused(request, client) or answer(request, asked)
   if answered then
@@ -106,6 +109,10 @@ function envoy_on_request(handle)
 end
 
 function envoy_on_response(handle)
+  local pages = handle:filterContext():get("pages")
+  if pages then
+    replace_error(handle, pages)
+  end
   local asked, headers = handle:filterContext(), handle:headers()
   local cors, origin = asked:get("cors"), told(handle, "origin")
   if cors and origin then
