@@ -20,6 +20,8 @@ EXPECTED = re.compile(
     r"|Inserting certificate .*",
 )
 OF_SERVER = re.compile(r"(?:add|set|enable|del) server ([^/ ]+)/")
+NAMELESS = f"set map {GENERATION} digest 0"
+"""The first command of a change: a worker that is neither old nor new belongs to no generation, whatever happens."""
 MOVED = re.compile(r"set server \S+ addr ")
 VERSION = re.compile(r"^Version: (\d+)\.(\d+)", re.MULTILINE)
 COOKIES_KNOWN = (3, 0)
@@ -35,7 +37,7 @@ class Seen(live.Server, frozen=True, gc=False):
 
 
 async def change(admin: Path, plan: Plan) -> None:
-    """Bring a worker from the old bundle of a plan to the new one, and make sure that it is there.
+    """Bring a worker from the old bundle of a plan to the new one, and make sure that it is there; it has no name then.
 
     Raises: ApplyError, where some of the commands may have been carried out.
     """
@@ -45,12 +47,16 @@ async def change(admin: Path, plan: Plan) -> None:
     to_do = tuple(with_returning(plan.commands, before, expected))
     if any(MOVED.match(each) for each in to_do) and await version(admin) >= COOKIES_KNOWN:
         to_do = tuple(each for each in to_do if not MOVED.match(each))
-    await send(admin, (*to_do, *clearing(before, expected)))
+    await send(admin, (NAMELESS, *to_do, *clearing(before, expected)))
     if backends:
         after = await servers(admin, backends)
         if found := differing(expected, after):
             raise ApplyError(found)
-    await send(admin, [f"set map {GENERATION} digest {plan.new.digest}"])
+
+
+async def name(admin: Path, digest: str) -> None:
+    """Let a worker report a digest as its own.  Raises ApplyError."""
+    await send(admin, [f"set map {GENERATION} digest {digest}"])
 
 
 async def version(admin: Path) -> tuple[int, int]:

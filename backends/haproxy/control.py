@@ -63,10 +63,9 @@ class Control:
         """Write and publish a generation, then start or reload.  Raises ApplyError; then `current` is what it was."""
         async with self._turn:
             before = self.generations.current()
-            self.generations.write(plan.new)
-            self.generations.publish(plan.new.digest)
             try:
                 if not await self._command(plan):
+                    self._publish(plan.new)
                     await self._load(plan.new, anew=plan.old is None)
             except ApplyError:
                 if before:
@@ -103,20 +102,32 @@ class Control:
 
     # ------------------------------------------------------------------ steps
 
-    async def _command(self, plan: Plan) -> bool:
-        """Change the running worker by commands; whether it is now as the new bundle says.  Raises Rejected.
+    def _publish(self, bundle: Bundle) -> None:
+        self.generations.write(bundle)
+        self.generations.publish(bundle.digest)
 
-        What goes wrong half way is left to a reload, which puts all in order.
+    async def _command(self, plan: Plan) -> bool:
+        """Change the running worker by commands; whether it is now as the new bundle says.
+
+        The files are written meanwhile, and both are done before the worker calls itself by the new digest.  What goes
+        wrong half way is left to a reload, which puts all in order.  Raises ApplyError and Rejected.
         """
+        self.reload_reason = ""
         if plan.reload or not plan.old or await runtime.live_digest(self.admin) != plan.old.digest:
             return False
+        writing = asyncio.create_task(asyncio.to_thread(self._publish, plan.new))
         try:
             await commands.change(self.admin, plan)
         except ApplyError as error:
             self.reload_reason = str(error)
-            await check.check(self.binary, self.generations.directory(plan.new.digest), plan.new)
-            return False
-        return True
+        finally:
+            await asyncio.wait([writing])
+        writing.result()
+        if not self.reload_reason:
+            await commands.name(self.admin, plan.new.digest)
+            return True
+        await check.check(self.binary, self.generations.directory(plan.new.digest), plan.new)
+        return False
 
     async def _load(self, bundle: Bundle, *, anew: bool = False) -> None:
         """Bring the published generation into the proxy, unless it runs it already; `anew` even then."""

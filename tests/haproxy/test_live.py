@@ -238,6 +238,32 @@ def test_a_half_done_change_is_not_adopted(steps: Steps, addresses: tuple[str, .
     assert steps.go(*at(one, two))
 
 
+def test_a_gen_that_is_killed_between_two_commands(
+    steps: Steps, addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three, *_ = addresses
+    steps.go(*at(one))
+    bundle = steps.running.bundle(world(*at(one, two)))
+    plan = steps.running.backend.plan(steps.running.live, bundle)
+
+    class Killed(BaseException):
+        pass
+
+    async def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(commands, "touched", lambda _: [])
+        patched.setattr(commands, "name", die)
+        with pytest.raises(Killed):
+            steps.running.run(steps.running.backend.apply(plan))
+    assert asyncio.run(live_digest(steps.running.backend._control.admin)) == "0"
+    steps.running.forget()
+    assert steps.running.run(steps.running.backend.resume()) is None
+    steps.running.live = None
+    assert steps.go(*at(three))
+
+
 def test_any_history_ends_like_a_cold_start(steps: Steps, addresses: tuple[str, ...]) -> None:
     chance = random.Random(7)
     whole = world()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import annotated, layout
+from benchmarks import annotated, endpoint, layout
 from benchmarks.__main__ import main
 from benchmarks.manifests import write
 from tests.live.proxies import BACKENDS, need_proxy
@@ -47,3 +47,12 @@ def test_a_small_benchmark_of_layouts(capsys: pytest.CaptureFixture[str]) -> Non
     lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert [words[1] for words in lines] == ["obvious", "gen", "ratio"]
     assert all(float(words[-1]) > 0 for words in lines)
+
+
+def test_a_small_benchmark_of_one_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    """The marks depend on the machine, but for one."""
+    need_proxy("haproxy")
+    endpoint.main(["--size", "20", "--backend", "haproxy", "--times", "2"])
+    _, line, *verdict = capsys.readouterr().out.splitlines()
+    assert line.split()[-1] == "0"
+    assert not [mark for mark in verdict if "reload" in mark]
