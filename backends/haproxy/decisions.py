@@ -28,15 +28,15 @@ def decide(target: Target, subject: Upstream | Redirect | Respond, certificate: 
     if isinstance(subject, Upstream):
         draft.deny(503, "if { nbsrv eq 0 }")
     elif subject.status == 503:
-        draft.deny(503)
+        draft.replace(503)
         return draft
     answers.groups(draft, policy, target.regex)
     access.limits(draft, policy)
     access.access(draft, policy)
     if isinstance(subject, Upstream):
         towards(draft, target, subject, certificate)
-    elif policy.error_pages:
-        draft.deny(subject.status)
+    else:
+        draft.replace(subject.status)
     return draft
 
 

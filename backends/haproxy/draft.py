@@ -42,6 +42,11 @@ class Draft:
         else:
             self.add(f"http-request return status {int(status)} {condition}".rstrip(), *values)
 
+    def replace(self, status: int) -> None:
+        """The page of an error, where there is one, before the answer that the section ends with."""
+        if status in self._intercepted:
+            self.deny(status)
+
     def file(self, folder: str, ending: str, content: bytes) -> Encoded:
         """A file of this content; the same content is the same file."""
         name = syntax.file(f"{folder}/{sha256(content).hexdigest()[:20]}.{ending}")

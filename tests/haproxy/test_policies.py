@@ -538,6 +538,8 @@ PROTOCOLS = (
 
 def test_everything_is_accepted(running: Running) -> None:
     hosts = [one(f"h{number}.test", policy) for number, policy in enumerate(PROTOCOLS)]
+    hosts.append(one("closed.test", Policy(cors=Cors((), "GET", "X")), Respond(503)))
+    hosts.append(one("page.test", Policy(error_pages=ErrorPages((503,), "echo")), Respond(404)))
     bundle = running.bundle(config(hosts, (upstream("echo", "127.0.0.9"),)))
     running.run(running.backend.validate(bundle))
 

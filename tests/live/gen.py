@@ -24,7 +24,10 @@ GEN = str(Path(sys.executable).with_name("gen"))
 ENDS_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "TERM", "--")
 """Before a command: it gets a SIGTERM when the tests are killed, so that nothing of them stays on the machine."""
 READY_WITHIN, LIVE_WITHIN, STOPPED_WITHIN = 40.0, 30.0, 15.0
-UNPROTECTED = {"nginx.ingress.kubernetes.io/enable-global-auth": "false"}
+UNPROTECTED = {
+    f"nginx.ingress.kubernetes.io/{name}": value
+    for name, value in (("enable-global-auth", "false"), ("force-ssl-redirect", "false"), ("limit-rate", "0"))
+}
 """What a global ConfigMap asks of all others is not asked of the marker."""
 STEADY = 6
 """So many new connections in a row must see a change before it counts as live: an old worker may accept a few more."""
@@ -151,13 +154,19 @@ class GenRun:
             ),
         ]
 
-    def apply(self, objects: Iterable[Manifest]) -> None:
-        """Replace the manifests as one change and wait until it is live; starts gen when it does not run."""
+    def apply(self, objects: Iterable[Manifest], *, closed: bool = False) -> None:
+        """Replace the manifests as one change and wait until it is live; starts gen when it does not run.
+
+        Shape: `closed` expects 503 on all routes, since the proxy lacks a protection that the ConfigMap asks for.
+        """
         host, items = self.marked(objects)
         self.write(items)
         if self.process is None:
             self.start()
-        self.wait_live(host)
+        if closed:
+            self.wait(f"close {host}", lambda: self.send(Request(host)).status == 503, LIVE_WITHIN)
+        else:
+            self.wait_live(host)
 
     def wait_live(self, host: str) -> None:
         """Wait until several new connections in a row reach the marker Service by that host."""

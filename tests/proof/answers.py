@@ -17,7 +17,7 @@ from tests.live.manifests import Manifest
 from tests.live.net import has_ipv6
 from tests.live.stand_in import DATA, StandIns
 from tests.proof.case import Case, Row, Send, after, identity
-from tests.proof.lacks import lack_of
+from tests.proof.lacks import closes_all, lack_of
 
 Place = tuple[str, int, int]
 """A row: the name of its case, the step (0 is the beginning), its number."""
@@ -44,7 +44,7 @@ def answers_of(backend: str, cases: Iterable[Case], folder: Path, echo: EchoNet,
     Cases with the same options share a `gen run`: first those that can live together, then each of the others alone.
     """
     answers: dict[Place, Answer] = {}
-    runnable = sorted((case for case in cases if can_run(case)), key=lambda case: case.flags)
+    runnable = sorted((case for case in cases if can_run(case) and case.rows), key=lambda case: case.flags)
     for own_flags, group in groupby(runnable, key=lambda case: case.flags):
         own_cases = list(group)
         shared = [case for case in own_cases if not case.is_alone]
@@ -71,7 +71,8 @@ def play(gen: GenRun, echo: EchoNet, stand_ins: StandIns, cases: Iterable[Case])
     step = 0
     while rows:
         together = {identity(item): item for name in objects for item in objects[name]}
-        gen.apply(stand_ins.localise(together.values()))
+        is_closed = any(closes_all(by_name[name], gen.backend) for name in objects)
+        gen.apply(stand_ins.localise(together.values()), closed=is_closed)
         for name, own in rows.items():
             for number, row in enumerate(own):
                 is_able = not lack_of(by_name[name], row, gen.backend)

@@ -12,8 +12,9 @@
         requests.yaml   rows: send -> want
         then.yaml       later steps: apply, delete, and the rows that hold from then on
 
-A case below annotations/ has the name of the annotation that it is about.  Instead of whole files it keeps what this
-annotation changes, one file a backend: nginx.diff, haproxy.diff, envoy.diff (see tests.proof.golden).
+A case below annotations/ has the name of the annotation that it is about, one below configmap/ is about the keys of its
+ConfigMap.  Instead of whole files they keep what these change, one file a backend: nginx.diff, haproxy.diff, envoy.diff
+(see tests.proof.golden).
 
 An address of an endpoint is one of the documentation networks; when the case is run, an echo server on loopback
 stands for it.  Each case keeps to objects and to host names of its own, so that all can run in one proxy.
@@ -76,9 +77,10 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
 class Want(Struct, frozen=True, forbid_unknown_fields=True):
     """The answer.
 
-    Shape: `status` may be the number of answers by their status; `service` null means the proxy itself; `instances`
-    are all that `times` requests shall reach, `instance_count` how many, `most_instances` at most; `others` are
-    Services that must see a request of their own (null: must see none); `seconds` is how long it takes at least.
+    Shape: `status` may be the number of answers by their status, and 0 is a connection without an answer; `service`
+    null means the proxy itself; `instances` are all that `times` requests shall reach, `instance_count` how many,
+    `most_instances` at most; `others` are Services that must see a request of their own (null: must see none);
+    `seconds` is how long it takes at least.
     """
 
     status: int | Mapping[int, int]
@@ -102,11 +104,12 @@ class Otherwise(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Row(Struct, frozen=True, forbid_unknown_fields=True, rename={"exceptions": "except"}):
-    """A request and its answer."""
+    """A request and its answer; `differs` says why the proxies agree on no more than what is wanted."""
 
     send: Send
     want: Want
     exceptions: Mapping[str, Otherwise] = {}
+    differs: str = ""
 
     def wanted_from(self, backend: str) -> Want:
         """The answer of that proxy."""

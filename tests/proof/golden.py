@@ -44,10 +44,10 @@ def expected(case: Case) -> Files:
     """All generated files of a case, by their path in its folder.
 
     What every configuration has is kept in the case EMPTY alone: of a file that stands there, too, the others keep the
-    lines in which they differ from it, as PATH.diff.  A case about an annotation keeps what this annotation changes.
+    lines in which they differ from it, as PATH.diff.  One about an annotation, or the ConfigMap, keeps what it changes.
     """
-    if case.annotation:
-        return changes_by_annotation(case)
+    if case.annotation or case.folder.parent.name == "configmap":
+        return changes(case)
     files = {path: content for path, content in generated(case).items() if not path.endswith(ISSUES)}
     if case.name == EMPTY:
         return files
@@ -60,20 +60,20 @@ def expected(case: Case) -> Files:
     return files
 
 
-def changes_by_annotation(case: Case) -> Files:
-    """What the annotation of a case changes in the files of each backend, and the Issues that come with it."""
+def changes(case: Case) -> Files:
+    """What the subject of a case changes in the files of each backend, and the Issues that come with it."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "without.json"
-        file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": without_annotation(case)}))
+        file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": without_subject(case)}))
         plain = files_of((str(file),), case.flags)
     rich = generated(case)
-    changes: dict[str, bytes] = {}
+    found: dict[str, bytes] = {}
     for path in sorted(plain.keys() | rich.keys()):
         backend, _, rest = path.partition("/")
         changed = short(difference(plain.get(path, b""), rich.get(path, b"")))
         if changed and rest:
-            changes[f"{backend}.diff"] = changes.get(f"{backend}.diff", b"") + f"# {rest}\n".encode() + changed
-    return changes
+            found[f"{backend}.diff"] = found.get(f"{backend}.diff", b"") + f"# {rest}\n".encode() + changed
+    return found
 
 
 def short(changed: bytes) -> bytes:
@@ -82,11 +82,14 @@ def short(changed: bytes) -> bytes:
     return changed if count <= READABLE else f"{count} lines, sha256 {sha256(changed).hexdigest()}\n".encode()
 
 
-def without_annotation(case: Case) -> list[Manifest]:
-    """The objects of a case without the annotation that it is about."""
+def without_subject(case: Case) -> list[Manifest]:
+    """The objects of a case without the annotation, or with nothing in the ConfigMap, that it is about."""
     objects: list[Manifest] = copy.deepcopy(list(case.objects))
     for item in objects:
-        item["metadata"].get("annotations", {}).pop(f"{PREFIX}/{case.annotation}", None)
+        if case.annotation:
+            item["metadata"].get("annotations", {}).pop(f"{PREFIX}/{case.annotation}", None)
+        elif item["kind"] == "ConfigMap" and item["metadata"]["name"] == "gen":
+            item["data"] = {}
     return objects
 
 

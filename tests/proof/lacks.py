@@ -15,10 +15,14 @@ from tests.proof.golden import flag_values
 
 @functools.cache
 def issues_of(case: Case, backend: str) -> tuple[Issue, ...]:
-    """What the proxy lacks for a case."""
+    """What the proxy lacks for a case: whole features, and values that close a route.
+
+    Values that it honours in another way are left to the rows, which say so where it can be seen.
+    """
     loaded = load_config(Flags(filename=case.sources, **flag_values(case.flags)))
     proxy = load_backend(Flags(backend=backend))
-    return fit(loaded.config, proxy.features, proxy.lacks)[1]
+    values = fit(loaded.config, proxy.features, proxy.lacks)[1]
+    return (*fit(loaded.config, proxy.features)[1], *(issue for issue in values if issue.severity == "error"))
 
 
 @functools.cache
@@ -55,6 +59,11 @@ def lack_of(case: Case, row: Row, backend: str) -> Severity | None:
     if host in hosts_of(case, ""):
         return found.get(host)
     return min(found.values(), default=None)
+
+
+def closes_all(case: Case, backend: str) -> bool:
+    """Whether the proxy lacks a protection that the ConfigMap of a case asks for."""
+    return any(one.source.kind != "Ingress" and one.severity == "error" for one in issues_of(case, backend))
 
 
 def has_all(case: Case, row: Row, backend: str) -> bool:
