@@ -96,7 +96,7 @@ RULES: Samples = (
 )  # fmt: skip
 PAIRS: Samples = (
     {"off": None, "a.example b.example": ("a.example", "b.example"), "/a /b": ("/a", "/b")},
-    ("a", "a b c", "a b;", 'a "b"', "~a b", "a $b"),
+    ("a", "a b c", "a b;", 'a "b"', "~a b", "a $b", "a\u3000b"),
 )
 LOCATIONS: Samples = (
     {"off": ("off",), "http://a/": ("http://a/",), "$scheme://b": (Variable("scheme"), "://b")},

@@ -15,6 +15,9 @@ from typing import Any
 import crossplane
 
 Skeleton = Counter[Any]
+TABLES = frozenset(("geo", "map", "split_clients", "types"))
+"""Blocks of nginx whose directives are entries."""
+OWN_TO_TABLES = frozenset(("default", "delete", "hostnames", "include", "proxy", "ranges", "volatile"))
 
 
 def of_nginx(folder: Path) -> Skeleton:
@@ -26,10 +29,15 @@ def of_nginx(folder: Path) -> Skeleton:
     return Counter(shape for file in parsed["config"] for shape in map(of_directive, file["parsed"]))
 
 
-def of_directive(directive: Mapping[str, Any]) -> Any:
-    """One directive with its block; the order within a block does not count."""
-    block = Counter(map(of_directive, directive.get("block", ())))
-    return directive["directive"], len(directive["args"]), tuple(sorted(block.items(), key=repr))
+def of_directive(directive: Mapping[str, Any], *, is_entry: bool = False) -> Any:
+    """One directive with its block; the order within a block does not count.
+
+    Shape: the name of an entry of a table is a text like others, unless it has a meaning of its own there.
+    """
+    name, is_table = directive["directive"], directive["directive"] in TABLES
+    block = Counter(of_directive(inner, is_entry=is_table) for inner in directive.get("block", ()))
+    own = "" if is_entry and name not in OWN_TO_TABLES else name
+    return own, len(directive["args"]), tuple(sorted(block.items(), key=repr))
 
 
 def of_haproxy(folder: Path) -> Skeleton:

@@ -107,7 +107,8 @@ _failure = partial(_natural, least=400, most=599)
 _reference = _optional(values.reference)
 _levels = values.one_of("Low", "Medium", "High", "Critical")
 _parameter = values.matching(r"[A-Za-z0-9._~-]{1,64}", "the name of a parameter")
-_types = values.matching(r"[A-Za-z0-9.+/* -]{0,4096}", "a list of media types", limit=4096)
+_type = r"[A-Za-z0-9.+-]{1,127}/[A-Za-z0-9.+-]{1,127}"
+_types = values.matching(rf"(?:{_type}(?: +{_type})*)?", "a list of media types", limit=4096)
 CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"

@@ -29,7 +29,7 @@ def pair(text: str) -> tuple[str, str] | None:
     values.plain(text)
     if text == "off":
         return None
-    parts = text.split()
+    parts = [part for part in text.split(" ") if part]
     if len(parts) != 2 or not all(re.fullmatch(r"(?!~)[A-Za-z0-9._~/:-]{1,512}", part) for part in parts):
         raise BadValue("AnnotationInvalid", f"{values.shown(text)} is neither off nor two words of [A-Za-z0-9._~/:-]")
     return parts[0], parts[1]
