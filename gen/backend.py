@@ -108,6 +108,8 @@ class Backend(Protocol):
     name: str
     features: frozenset[str]
     """What it honours: "upstream_host", "regex", "weights", "dns", ... (the words of gen.fit)."""
+    words: Mapping[str, str]
+    """For people: how a field of policies is done, or why it is not where it is not in `features`."""
 
     def lacks(self, part: Policy | HostPolicy | Options) -> Iterable[Lack]:
         """What it does not honour of the values in those fields; cheap, for it is asked for every route."""

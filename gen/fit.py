@@ -86,24 +86,32 @@ T = TypeVar("T")
 Lacks = Callable[[Policy | HostPolicy | Options], Iterable[Lack]]
 
 
-def fit(config: Config, features: frozenset[str], lacks: Lacks = nothing_lacks) -> tuple[Config, tuple[Issue, ...]]:
+NO_WORDS: Mapping[str, str] = {}
+
+
+def fit(
+    config: Config, features: frozenset[str], lacks: Lacks = nothing_lacks, words: Mapping[str, str] = NO_WORDS
+) -> tuple[Config, tuple[Issue, ...]]:
     """The configuration without what a backend lacks, and an issue for each thing that it does not do.
 
-    Shape: the very same Config, hosts and upstreams where nothing has to be taken away.
+    Shape: the very same Config, hosts and upstreams where nothing has to be taken away; `words` are those of
+    gen.backend.Backend.
     """
-    return Fit(features, lacks).fit(config)
+    return Fit(features, lacks, words).fit(config)
 
 
 class Fit:
     """Fits one configuration after the other to a backend; the hosts are looked at only where any of them differs."""
 
-    def __init__(self, features: frozenset[str], lacks: Lacks = nothing_lacks) -> None:
-        self._features, self._lacks = features, lacks
+    def __init__(
+        self, features: frozenset[str], lacks: Lacks = nothing_lacks, words: Mapping[str, str] = NO_WORDS
+    ) -> None:
+        self._features, self._lacks, self._words = features, lacks, words
         self._hosts: tuple[Mapping[str, Host], bool, Mapping[str, Host], list[Issue]] | None = None
 
     def fit(self, config: Config) -> tuple[Config, tuple[Issue, ...]]:
         """What `fit` gives."""
-        fitting = _Fitting(self._features, self._lacks)
+        fitting = _Fitting(self._features, self._lacks, self._words)
         options = fitting.options(config.options)
         hosts, issues = self._fit_hosts(config.hosts, is_closed=fitting.is_closed)
         has_dns, has_listeners = "dns" in self._features, "listeners" in self._features
@@ -120,7 +128,7 @@ class Fit:
         if self._features >= _OF_HOSTS and self._lacks is nothing_lacks and not is_closed:
             return given, []
         if self._hosts is None or self._hosts[0] is not given or self._hosts[1] is not is_closed:
-            fitting = _Fitting(self._features, self._lacks, is_closed=is_closed)
+            fitting = _Fitting(self._features, self._lacks, self._words, is_closed=is_closed)
             self._hosts = given, is_closed, _each(given, fitting.host), fitting.issues
         return self._hosts[2:]
 
@@ -155,8 +163,10 @@ def _each(old: Mapping[str, T], change: Callable[[T], T]) -> Mapping[str, T]:
 class _Fitting:
     """The issues of one fit, while they are gathered."""
 
-    def __init__(self, features: frozenset[str], lacks: Lacks, *, is_closed: bool = False) -> None:
-        self._features, self._lacks = features, lacks
+    def __init__(
+        self, features: frozenset[str], lacks: Lacks, words: Mapping[str, str], *, is_closed: bool = False
+    ) -> None:
+        self._features, self._lacks, self._words = features, lacks, words
         self._lacks_regex = "regex" not in features
         self._lacks_weights = "weights" not in features
         self.is_closed = is_closed
@@ -207,9 +217,9 @@ class _Fitting:
         lacking = [name for name in wanted if name not in self._features]
         for name in lacking:
             if name in SECURITY:
-                self._say(source, "error", f"{name} is not supported, so {what} answers 503")
+                self._say(source, "error", f"{name} is not supported{self._because(name)}, so {what} answers 503")
             else:
-                self._say(source, "warning", f"{name} is not supported and has no effect")
+                self._say(source, "warning", f"{name} is not supported and has no effect{self._because(name)}")
         is_closed = not SECURITY.isdisjoint(lacking)
         for lack in self._lacks(policy):
             self._say_lack(source, lack, f"{what} answers")
@@ -217,6 +227,10 @@ class _Fitting:
                 lacking.append(lack.field.partition(".")[0])
                 is_closed = True
         return lacking, is_closed
+
+    def _because(self, name: str) -> str:
+        """Why a field lacks, where the backend says so."""
+        return f" ({self._words[name]})" if name in self._words else ""
 
     def _is_plain_enough(self, host: Host) -> bool:
         """Whether no route has anything to look at: one loop, since it runs over all hosts at every change."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from backends.haproxy.lacks import lacks
+from backends.haproxy.words import WORDS
 from gen.backend import Bundle, Placement, Plan
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Haproxy:
         )
     )
     lacks = staticmethod(lacks)
+    words = WORDS
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement

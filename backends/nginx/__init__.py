@@ -14,6 +14,7 @@ from backends.nginx.lacks import lacks
 from backends.nginx.memory import Memory
 from backends.nginx.modules import Lua, find_lua
 from backends.nginx.render import ENDPOINTS_FILE, render
+from backends.nginx.words import WORDS
 from gen.backend import Bundle, Placement, Plan, changed_files
 from gen.ir import HostPolicy, Options, Policy
 
@@ -48,6 +49,7 @@ class Nginx:
     name = "nginx"
     features = FEATURES
     lacks = staticmethod(lacks)
+    words = WORDS
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement

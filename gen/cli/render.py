@@ -27,7 +27,7 @@ def render(flags: Flags) -> int:
         raise UsageError("-o and --check exclude each other")
     backend = load_backend(flags)
     loaded = load_config(flags)
-    config, unfit = fit(loaded.config, backend.features, backend.lacks)
+    config, unfit = fit(loaded.config, backend.features, backend.lacks, backend.words)
     tell(sorted({*loaded.issues, *unfit}), loaded.locate)
     require_whole(loaded.issues)
     with progress("rendering"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from gen.dialects.annotation import Annotation
 from gen.dialects.ingress_nginx import FAMILIES, PREFIX, TITLES
@@ -31,19 +32,43 @@ _KEYS = """
 """
 
 
-def page(features: Mapping[str, frozenset[str]]) -> str:
-    """The page in Markdown; `features` are those of each proxy by its name."""
-    names = sorted(features)
-    return "".join((_HEAD, *_families(names, features), _KEYS, *_settings()))
+class Support(NamedTuple):
+    """What a proxy honours, and how, or why not: see gen.backend.Backend."""
+
+    features: frozenset[str]
+    words: Mapping[str, str]
 
 
-def _families(names: list[str], features: Mapping[str, frozenset[str]]) -> Iterator[str]:
+def page(proxies: Mapping[str, Support]) -> str:
+    """The page in Markdown; `proxies` by their names."""
+    names = sorted(proxies)
+    return "".join((_HEAD, *_families(names, proxies), _KEYS, *_settings()))
+
+
+def _families(names: list[str], proxies: Mapping[str, Support]) -> Iterator[str]:
     for title, family in zip(TITLES, FAMILIES, strict=True):
         yield f"\n## {title.rstrip('.')}\n\n"
         yield f"| annotation | what it does | default | risk | scope | bad value | {' | '.join(names)} |\n"
         yield f"|---|---|---|---|---|---|{'---|' * len(names)}\n"
         for row in sorted(family.rows, key=lambda row: row.name):
-            yield _line(row, [features[name] for name in names])
+            yield _line(row, [proxies[name].features for name in names])
+        yield from _ways(dict.fromkeys(row.fills for row in family.rows if row.fills), names, proxies)
+
+
+def _ways(fields: Iterable[str], names: list[str], proxies: Mapping[str, Support]) -> Iterator[str]:
+    """How each proxy does what the rows ask for, or why it does not."""
+    yield f"\n| how | {' | '.join(names)} |\n|---|{'---|' * len(names)}\n"
+    for field in fields:
+        yield f"| {field.replace('_', ' ')} | {' | '.join(_way(field, proxies[name]) for name in names)} |\n"
+
+
+def _way(field: str, proxy: Support) -> str:
+    is_done = field in ALWAYS or _word(field) in proxy.features
+    return f"{proxy.words[field]}" if is_done else f"**no**: {proxy.words[field]}"
+
+
+def _word(field: str) -> str:
+    return "regex" if field == "match" else field
 
 
 def _line(row: Annotation, features: list[frozenset[str]]) -> str:
@@ -58,8 +83,7 @@ def _line(row: Annotation, features: list[frozenset[str]]) -> str:
 def _support(row: Annotation, features: frozenset[str]) -> str:
     if not row.fills:
         return "-"
-    word = "regex" if row.fills == "match" else row.fills
-    return "yes" if word in ALWAYS or word in features else "no"
+    return "yes" if row.fills in ALWAYS or _word(row.fills) in features else "no"
 
 
 def _settings() -> Iterator[str]:

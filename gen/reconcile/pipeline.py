@@ -30,7 +30,7 @@ class Pipeline:
         self.store = Store()
         self.backend = backend
         self._translator = Translator(settings)
-        self._fit = Fit(backend.features, backend.lacks)
+        self._fit = Fit(backend.features, backend.lacks, backend.words)
         self._touched: frozenset[Key] = frozenset()
         self._built: Built | None = None
 

@@ -111,7 +111,7 @@ def files_of(sources: tuple[str, ...], flags: tuple[str, ...]) -> Files:
     files = {"ir.yaml": yaml_of(model(loaded.config, loaded.issues))}
     for name, version in VERSIONS.items():
         backend = load_backend(Flags(backend=name, proxy_version=version))
-        fitted, lacks = fit(loaded.config, backend.features, backend.lacks)
+        fitted, lacks = fit(loaded.config, backend.features, backend.lacks, backend.words)
         bundle = backend.render(fitted)
         digest = bundle.digest.encode()
         files |= {f"{name}/{path}": text.replace(digest, b"DIGEST") for path, text in bundle.files.items()}

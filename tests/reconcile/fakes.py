@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Self
 
 from gen.backend import Bundle, Plan, changed_files, digest_of_files, nothing_lacks
 from gen.errors import GenError
+from gen.fit import NO_WORDS
 from gen.ir import Config, Issue
 from gen.k8s import Metadata, Namespace, Object, Ref
 from gen.reconcile.backoff import Timing
@@ -67,6 +68,7 @@ class FakeProxy:
     name = "fake"
     features = frozenset[str]()
     lacks = staticmethod(nothing_lacks)
+    words: Mapping[str, str] = NO_WORDS
 
     def __init__(self, accepted: Bundle | None = None) -> None:
         self.accepted = accepted

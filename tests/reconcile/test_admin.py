@@ -41,6 +41,18 @@ async def test_four_paths_and_nothing_else() -> None:
         assert await ask(port, "/readyz", "HEAD") == (200, b"")
 
 
+async def test_cve_2025_1974_and_2026_24514_nobody_reviews_admissions() -> None:
+    """There is no webhook, and the answer comes before anything of a body is read."""
+    port = free_port()
+    async with serve("127.0.0.1", port, Health(), Metrics("nginx")):
+        for target in ("/", "/validate", "/networking/v1/ingresses"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n{{".encode())
+            assert (await reader.readuntil(b"\r\n")).split()[1] == b"404"
+            writer.close()
+            await writer.wait_closed()
+
+
 async def test_clients_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     port = free_port()
     caplog.set_level("DEBUG", logger="aiohttp")

@@ -1,0 +1,52 @@
+"""How Envoy does what policies ask for, and why it does not: for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WORDS: Mapping[str, str] = {
+    "action": "a constant Lua script, which is told the URL",
+    "match": "`safe_regex` over the canonical path",
+    "https_redirect": "a constant Lua script",
+    "rewrite": "a constant Lua script",
+    "forwarded_prefix": "a constant Lua script",
+    "aliases": "`domains`; regexes of names as matchers of routes",
+    "canary": "routes by header and cookie, `weighted_clusters`",
+    "allow": "RBAC",
+    "deny": "RBAC",
+    "satisfy_any": "RBAC over what the scripts found",
+    "auth_basic": "a constant Lua script; digest is not known",
+    "auth_external": "a constant Lua script asks a cluster; no cache",
+    "client_certificate": "the TLS context of a filter chain, and a constant Lua script",
+    "rate_limits": "`local_ratelimit` with a bucket for each address",
+    "connection_limit": "Envoy counts requests at a time for a cluster, not for an address",
+    "bandwidth": "`bandwidth_limit`",
+    "cors": "a constant Lua script",
+    "upstream_host": "`host_rewrite_literal` or a constant Lua script",
+    "connection_header": "a constant Lua script",
+    "response_headers": "a constant Lua script",
+    "cookie_rewrites": "a constant Lua script",
+    "redirect_rewrites": "a constant Lua script",
+    "fallback": "another cluster for the route",
+    "error_pages": "a constant Lua script asks a cluster for the page",
+    "mirror": "a constant Lua script sends the copy",
+    "affinity": "a constant Lua script for the cookie, `ring_hash` over it",
+    "balance": "`lb_policy`",
+    "hash_by": "`ring_hash`",
+    "hash_subset": "a hash of Envoy chooses one endpoint, not some of them",
+    "protocol": "the protocol options and transport socket of a cluster; FastCGI is not spoken",
+    "fastcgi": "Envoy does not speak FastCGI",
+    "upstream_tls": "the TLS transport socket of a cluster",
+    "timeouts": "`connect_timeout` of a cluster, `idle_timeout` of a route",
+    "retries": "`retry_policy`",
+    "body_limit": "by Content-Length, and the `buffer` filter for bodies of unknown size",
+    "buffering": "Envoy holds bodies in memory alone, by one limit for each connection",
+    "http_version": "Envoy speaks HTTP/1.1 or HTTP/2 to clusters",
+    "ciphers": "the TLS context of a filter chain",
+    "prefer_server_ciphers": "the order of the TLS context",
+    "access_log": "a filter of the access log",
+    "directives": "snippets are for nginx",
+    "tracing": "gen does not configure where Envoy sends traces",
+    "waf": "Envoy has no web application firewall of its own",
+}
+"""What is done for a field, or, where it is not in `features`, why it is not."""

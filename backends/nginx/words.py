@@ -1,0 +1,52 @@
+"""How nginx does what policies ask for, and why it does not: for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WORDS: Mapping[str, str] = {
+    "action": "`return`",
+    "match": "`location ~*`",
+    "https_redirect": "`return` where the scheme is http",
+    "rewrite": "`rewrite ... break`",
+    "forwarded_prefix": "`proxy_set_header`",
+    "aliases": "`server_name`",
+    "canary": "`map` over header and cookie, `split_clients` for the weight",
+    "allow": "`allow`, `deny all`",
+    "deny": "`deny`",
+    "satisfy_any": "`satisfy any`",
+    "auth_basic": "`auth_basic`; digest needs a module that stock nginx lacks",
+    "auth_external": "`auth_request` to an internal location, `proxy_cache` for its answers",
+    "client_certificate": "`ssl_verify_client`, `error_page 495 496`",
+    "rate_limits": "`limit_req`",
+    "connection_limit": "`limit_conn`",
+    "bandwidth": "`limit_rate`",
+    "cors": "`add_header ... always`, `return 204` for preflights",
+    "upstream_host": "`proxy_set_header Host`",
+    "connection_header": "`proxy_set_header Connection`",
+    "response_headers": "`add_header ... always`, `proxy_hide_header`",
+    "cookie_rewrites": "`proxy_cookie_domain`, `proxy_cookie_path`",
+    "redirect_rewrites": "`proxy_redirect`",
+    "fallback": "another `proxy_pass` where there are no endpoints",
+    "error_pages": "`error_page`, `proxy_intercept_errors`",
+    "mirror": "`mirror`",
+    "affinity": "`hash ... consistent` over a cookie; persistent: a `map` from the cookie to the server",
+    "balance": "`least_conn`, `random`, `hash $remote_addr`",
+    "hash_by": "`hash ... consistent`",
+    "hash_subset": "the text with a number by chance is hashed",
+    "protocol": "`proxy_pass`, `grpc_pass`, `fastcgi_pass`",
+    "fastcgi": "`fastcgi_param`, `fastcgi_index`",
+    "upstream_tls": "`proxy_ssl_*`",
+    "timeouts": "`proxy_connect_timeout`, `proxy_read_timeout`, `proxy_send_timeout`",
+    "retries": "`proxy_next_upstream`",
+    "body_limit": "`client_max_body_size`",
+    "buffering": "`proxy_buffering`, `proxy_request_buffering`, `proxy_buffer_size` and their kind",
+    "http_version": "`proxy_http_version`",
+    "ciphers": "`ssl_ciphers`",
+    "prefer_server_ciphers": "`ssl_prefer_server_ciphers`",
+    "access_log": "`access_log off`",
+    "directives": "parsed, checked against a list, written anew",
+    "tracing": "stock nginx has no module for OpenTelemetry",
+    "waf": "stock nginx has no ModSecurity",
+}
+"""What is done for a field, or, where it is not in `features`, why it is not."""
