@@ -25,12 +25,8 @@ def check(flags: Flags) -> int:
     issues = set(loaded.issues)
     if flags.backend:
         backend = load_backend(flags)
-<<<<<<< HEAD
-        issues.update(fit(loaded.config, backend.features, backend.lacks)[1])
-    found = by_place(issues, loaded.locate)
-=======
         issues.update(fit(loaded.config, backend.features, backend.lacks, backend.words)[1])
->>>>>>> ba821da (How each proxy does what annotations ask for, or why not: on the page and in the issues)
+    found = by_place(issues, loaded.locate)
     if flags.format == "json":
         click.echo(issues_json(found, loaded.locate), nl=False)
     else:
