@@ -76,13 +76,15 @@ def server(line: str) -> Server:
     return Server(name, address, int(values.get("weight", 1)), int(values.get("id", 0)))
 
 
-def rows(content: bytes) -> dict[str, str]:
-    """The rows of a map by their keys."""
-    found = {}
-    for line in content.decode().splitlines():
-        key, _, value = line.partition(" ")
-        found[key] = value
-    return found
+def changed_rows(old: bytes, new: bytes) -> tuple[dict[str, str], dict[str, str]]:
+    """The rows of a map that are no more, and those that were not, by their keys."""
+    before, after = set(old.splitlines()), set(new.splitlines())
+    return rows(before - after), rows(after - before)
+
+
+def rows(lines: Iterable[bytes]) -> dict[str, str]:
+    """Rows of a map by their keys."""
+    return {key: value for key, _, value in (line.decode().partition(" ") for line in lines)}
 
 
 # ------------------------------------------------------------------ servers

@@ -91,7 +91,7 @@ def tables(old: Bundle, new: Bundle, changed: list[str]) -> tuple[list[str], lis
     for path in sorted(maps, key=lambda path: (path in HOSTS_LAST, path)):
         if path not in old.files:
             raise Unable("routes changed")
-        before, after = live.rows(old.files[path]), live.rows(new.files[path])
+        before, after = live.changed_rows(old.files[path], new.files[path])
         if live.is_replaced(path, before, after):
             coming.append(live.replacing(path, new.files[path]))
             continue

@@ -11,7 +11,8 @@ HAProxy reads the whole directory; all names are relative to it, wherever it is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from itertools import compress
 from operator import is_, is_not
@@ -30,6 +31,7 @@ from gen.ir import NO_HOST_POLICY, Certificate, Config, Host, Redirect, Respond,
 CONFIGURATION = "haproxy.cfg"
 TOGETHER = 96  # sections in a file
 Origins = tuple[tuple[int, Source], ...]
+Work = Callable[[], Origins]
 Subject = Upstream | Redirect | Respond
 
 
@@ -46,7 +48,7 @@ class Made(Struct, frozen=True):
     """What was rendered last.
 
     Shape: `users` are the names of the sections of each upstream, `places` the names in each file, `heads` what stands
-    in it before them; `rest` identifies all files that hold no sections.
+    in it before them; `rest` identifies all files that hold no sections; `origins` work out whom lines belong to.
     """
 
     bundle: Bundle
@@ -56,6 +58,7 @@ class Made(Struct, frozen=True):
     places: Mapping[str, list[Encoded]]
     heads: Mapping[str, bytes]
     rest: str
+    origins: Mapping[str, Work]
     digests: Mapping[str, str]
 
 
@@ -90,8 +93,8 @@ class Renderer:
             files["gen.lua"] = SCRIPT
         top = head(config, features, files) + shared_parts(sections)
         places = places_of(self._sections)
-        origins = {path: row_origins(rows) for path, rows in tables.items()}
-        origins |= {path: ((1, each.source),) for path, each in pems.items()}
+        origins: dict[str, Work] = {path: partial(row_origins, rows) for path, rows in tables.items()}
+        origins |= {path: partial(one_origin, each.source) for path, each in pems.items()}
         users: dict[str, list[Encoded]] = {}
         for name, target in targets.items():
             if isinstance(target.action, str):
@@ -102,7 +105,7 @@ class Renderer:
             secrets=frozenset({*pems, *(path for path in named if path.endswith(".pem"))}),
         )
         heads = {CONFIGURATION: top}
-        made = Made(empty, config, targets, users, places, heads, digest_of_files(files), {})
+        made = Made(empty, config, targets, users, places, heads, digest_of_files(files), {}, {})
         return self._placed(made, config, places, files, origins)
 
     def _rows(self, config: Config) -> list[HostRows]:
@@ -142,7 +145,7 @@ class Renderer:
         self._sections.update(fresh)
         count = len(made.places)
         paths = {place_of(name, count) for name in fresh}
-        files, origins = dict(made.bundle.files), dict(made.bundle.origins)
+        files, origins = dict(made.bundle.files), dict(made.origins)
         return self._placed(made, config, {path: made.places[path] for path in paths}, files, origins)
 
     def _placed(
@@ -151,7 +154,7 @@ class Renderer:
         config: Config,
         places: Mapping[str, list[Encoded]],
         files: dict[str, bytes],
-        origins: dict[str, Origins],
+        origins: dict[str, Work],
     ) -> Made:
         """The bundle with the sections of these files written anew."""
         digests = dict(made.digests)
@@ -159,12 +162,13 @@ class Renderer:
             sections = [self._sections[name].section for name in names]
             top = made.heads.get(path, b"")
             files[path] = top + b"".join(each.text for each in sections)
-            origins[path] = section_origins(top.count(b"\n") + 1, sections)
+            origins[path] = partial(section_origins, top.count(b"\n") + 1, sections)
             digests[path] = digest_of(files[path])
         digest = digest_of(made.rest.encode(), *(f"{path} {digests[path]}".encode() for path in sorted(digests)))
         files[GENERATION] = syntax.row(Encoded("digest"), syntax.name(digest))
-        bundle = Bundle(files=files, digest=digest, config=config, secrets=made.bundle.secrets, origins=origins)
-        return msgspec.structs.replace(made, bundle=bundle, config=config, digests=digests)
+        secrets = made.bundle.secrets
+        bundle = Bundle(files=files, digest=digest, config=config, secrets=secrets, origins=OnDemand(origins))
+        return msgspec.structs.replace(made, bundle=bundle, config=config, origins=origins, digests=digests)
 
 
 def differing(old: Mapping[str, Upstream], new: Mapping[str, Upstream]) -> list[str]:
@@ -314,6 +318,27 @@ def below_wildcard(name: str, config: Config) -> bool:
 
 
 # ------------------------------------------------------------------ origins
+
+
+class OnDemand(Mapping[str, Origins]):
+    """Whom the lines of files belong to, worked out when somebody asks: only a refused bundle is asked about."""
+
+    def __init__(self, works: Mapping[str, Work]) -> None:
+        self._works = works
+
+    def __getitem__(self, path: str) -> Origins:
+        return self._works[path]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._works)
+
+    def __len__(self) -> int:
+        return len(self._works)
+
+
+def one_origin(source: Source) -> Origins:
+    """A file that is all of one object."""
+    return ((1, source),)
 
 
 def row_origins(rows: Iterable[Row]) -> Origins:

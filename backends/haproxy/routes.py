@@ -107,7 +107,7 @@ def rows_of(host: Host) -> HostRows:
         routes=tuple(routes.values()),
         regexes=tuple(regexes),
         splits=tuple(splits.items()),
-        targets=tuple(targets),
+        targets=tuple({target.name: target for target in reversed(targets)}.values()),
         choices=chooser.choices(),
         **host_rows(host, site),
     )
