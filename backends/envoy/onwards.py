@@ -89,7 +89,7 @@ def is_made(text: Text | None) -> bool:
 def retries(wanted: Retries) -> Json:
     """After which answers, and after which breaks of a connection, a request goes to another endpoint."""
     statuses = [str(STATUSES[each]) for each in wanted.conditions if each in STATUSES]
-    words = ["reset"] if "error" in wanted.conditions else []
+    words = ["reset"] if {"error", "timeout"} & set(wanted.conditions) else []
     words += ["retriable-status-codes"] if statuses else []
     told = {"words": ",".join(words), "statuses": ",".join(statuses)}
     return told | ({"any_method": True} if "non_idempotent" in wanted.conditions else {})

@@ -32,20 +32,28 @@ def retry_policy(reasons: str, tries: int) -> Json:
     }
 
 
-def of_route(policy: Policy) -> Json:
-    """What the action of a route says of it, and of the Host for the upstream.  Raises BadValue."""
+def of_route(policy: Policy, read_timeout: float) -> Json:
+    """What the action of a route says of it, and of the Host for the upstream.  Raises BadValue.
+
+    Shape: `read_timeout` is that of the proxy.
+    """
     found: Json = {}
     if policy.upstream_host is not None and not onwards.is_made(policy.upstream_host):
         found["host_rewrite_literal"] = syntax.header_value(literal(policy.upstream_host))
-    if policy.timeouts and policy.timeouts.read is not None:
-        found["idle_timeout"] = syntax.duration(policy.timeouts.read)
+    own = policy.timeouts.read if policy.timeouts else None
+    if own is not None:
+        found["idle_timeout"] = syntax.duration(own)
     if policy.retries:
-        found["retry_policy"] = again(policy.retries)
+        found |= again(policy.retries, read_timeout if own is None else own)
     return found
 
 
-def again(wanted: Retries) -> Json:
+def again(wanted: Retries, read_timeout: float) -> Json:
     """When another endpoint is tried; answers and broken connections are left to upstream.lua, who knows the method."""
     is_asked = {"error", "timeout"} & set(wanted.conditions)
-    tries = wanted.tries or UNLIMITED_TRIES
-    return retry_policy(BREAKS if is_asked else "", tries if wanted.conditions else 0)
+    tries = (wanted.tries or UNLIMITED_TRIES) if wanted.conditions else 1
+    policy = retry_policy(BREAKS if is_asked else "", tries)
+    if "timeout" not in wanted.conditions or tries < 2:
+        return {"retry_policy": policy}
+    one = {"per_try_idle_timeout": syntax.duration(read_timeout)}
+    return {"retry_policy": policy | one, "idle_timeout": syntax.duration(read_timeout * (tries + 1))}

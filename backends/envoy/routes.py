@@ -205,7 +205,7 @@ def forward(action: Forward, policy: Policy, clusters: Clusters) -> Json:
         target["weighted_clusters"] = {"clusters": targets}
     if policy is NO_POLICY:
         return {"route": target}
-    target |= patience.of_route(policy) | limits.of_route(policy)
+    target |= patience.of_route(policy, clusters.read_timeout) | limits.of_route(policy)
     headers = onwards.late_headers(policy)
     late = {"request_headers_to_add": headers} if headers else {}
     return {"route": target, **late, **pages.of_route(policy)}

@@ -6,6 +6,7 @@ import contextlib
 import re
 import socket
 import ssl
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ from tests.live.net import fresh_address
 
 CA = authority().cert_pem.bytes()
 TLS = UpstreamTls(server_name="inner.test", send_name=True)
+US = (certificate("n/us", "us.test"),)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 TWICE = {"Access-Control-Allow-Origin": "https://upstream.test", "X-It": "theirs"}
 
@@ -121,6 +123,7 @@ HOSTS = (
         to("secure")),
     one("either.test", Policy(protocol="as_client"), to("secure")),
     one("grpc.test", Policy(protocol="grpc"), to("preface")),
+    one("slow-twice.test", Policy(retries=Retries(("error", "timeout"), 2), timeouts=Timeouts(read=0.3))),
     one("half-dead.test", Policy(retries=Retries(("error",), 2)), to("half-dead")),
     one("once.test", Policy(retries=Retries(())), to("half-dead")),
     one("statuses.test", Policy(retries=Retries(("http_503",), 2)), to("failing")),
@@ -157,7 +160,7 @@ def proxy(
         Upstream("preface", (Endpoint(preface.getsockname()[0], 8080),)),
     )
     with Running(binary, folder / "state") as running:
-        running.go(config(HOSTS, upstreams, (certificate("n/us", "us.test"),)))
+        running.go(config(HOSTS, upstreams, US))
         yield running
 
 
@@ -407,6 +410,14 @@ def test_patience(proxy: Running) -> None:
     assert proxy.get("slow.test", "/", ("X-Echo-Delay", "2")).status == 504
 
 
+@pytest.mark.parametrize(("method", "tries"), [("GET", 2), ("POST", 1)])
+def test_patience_with_several_tries(proxy: Running, echo: EchoNet, method: str, tries: int) -> None:
+    *_, endpoint = [each for each in echo.endpoints.values() if each.service == "echo"]
+    before = endpoint.requests
+    assert proxy.get("slow-twice.test", "/", ("X-Echo-Delay", "2"), method=method).status == 504
+    assert endpoint.requests == before + tries
+
+
 def test_tries(proxy: Running) -> None:
     assert {proxy.get("half-dead.test").status for _ in range(6)} == {200}
     assert {proxy.get("once.test").status for _ in range(6)} == {200, 503}
@@ -500,3 +511,38 @@ def test_a_certificate_for_the_upstream_is_a_secret(running: Running) -> None:
     keys = [path for path, content in bundle.files.items() if content == shown.key]
     assert keys
     assert set(keys) <= bundle.secrets
+
+
+def test_no_policy_of_a_route_changes_a_listener(running: Running) -> None:
+    places = [upstream(name, "127.0.0.9") for name in ("echo", "twin", "copies", "empty")]
+    plain = running.bundle(config([one("h.test", Policy())], places, US))
+    for host in HOSTS:
+        for policy in {route.policy for route in host.routes}:
+            changed = running.bundle(config([one("h.test", policy)], places, US))
+            pushed = running.backend.plan(plain, changed)
+            assert not pushed.reload
+            assert not [command for command in pushed.commands if "listeners" in command], policy
+
+
+def test_a_route_gets_another_policy_without_a_failure(running: Running, echo: EchoNet) -> None:
+    address = fresh_address(8080)
+    echo.listen(address, 8080, "moving")
+    policies = [Policy(), Policy(hash_by=("x",)), Policy(affinity=Affinity()), Policy(timeouts=Timeouts(connect=2.0))]
+    configs = [config([one("h.test", policy, to("moving"))], (upstream("moving", address),)) for policy in policies]
+    running.go(configs[0])
+    statuses: Counter[int] = Counter()
+    stop = threading.Event()
+
+    def ask() -> None:
+        with running.connect() as connection:
+            while not stop.is_set():
+                statuses[connection.exchange(Request("h.test")).status] += 1
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for each in (*configs[1:], *configs):
+        running.go(each)
+    stop.set()
+    asking.join()
+    assert set(statuses) == {200}
+    assert statuses[200] > len(configs)
