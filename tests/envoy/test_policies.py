@@ -33,7 +33,8 @@ from tests.envoy.running import Running, wait
 from tests.live.certificates import authority, issue
 from tests.live.client import Reply, Request
 from tests.live.echo import EchoNet, Seen
-from tests.live.net import fresh_address
+from tests.live.http2 import send_http2
+from tests.live.net import HTTPS_PORT, fresh_address
 
 CA = authority().cert_pem.bytes()
 TLS = UpstreamTls(server_name="inner.test", send_name=True)
@@ -313,6 +314,12 @@ def test_origins(proxy: Running, origin: str, is_allowed: bool) -> None:
 ])  # fmt: skip
 def test_canaries(proxy: Running, host: str, headers: tuple[tuple[str, str], ...], expected: str) -> None:
     assert proxy.get(f"{host}.canary.test", "/%61", *headers).service == expected
+
+
+def test_a_canary_by_one_of_several_cookie_fields(proxy: Running) -> None:
+    cookies = (("cookie", "a=b"), ("cookie", "can=always"), ("cookie", "c=d"))
+    request = Request("header.canary.test", scheme="https", headers=cookies)
+    assert send_http2(proxy.address, HTTPS_PORT, request).service == "twin"
 
 
 def test_a_canary_of_nobody(proxy: Running) -> None:
