@@ -21,6 +21,13 @@ CONNECTION_MANAGER = f"{EXTENSION}filters.network.http_connection_manager.v3.Htt
 ROUTES_FILE = "routes.json"
 NAMELESS = "unnamed.invalid"  # the host of an HTTP/1.0 request that names none
 
+BROKEN: Json = {
+    "filter": {"response_flag_filter": {"flags": ["UF", "UC", "UR", "UPE"]}},
+    "status_code": 502,
+    "body": {"inline_string": "Bad Gateway"},
+}
+"""What is said where an upstream could not be reached, broke off, or made no sense; Envoy's own text tells too much."""
+
 TLS_INSPECTOR: Json = {
     "name": "envoy.filters.listener.tls_inspector",
     "typed_config": {"@type": f"{EXTENSION}filters.listener.tls_inspector.v3.TlsInspector"},
@@ -110,6 +117,7 @@ def connection_manager(name: str, options: Options, told_port: int, rule: str) -
         "stream_idle_timeout": syntax.duration(options.read_timeout),
         **proxywide.connections(options),
         "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "local_reply_config": {"mappers": [BROKEN]},
         "http_filters": [
             *proxywide.filters(options, is_secure=name == "https"),
             *(*BEFORE_ACCESS, *limits.CHAIN, *access.CHAIN, *bodies.CHAIN, *AFTER_ACCESS, ROUTER),
