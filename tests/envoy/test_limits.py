@@ -29,7 +29,6 @@ POLICIES = {
     "small": Policy(body_limit=SMALL),
     "large": Policy(body_limit=LARGE),
     "any": Policy(body_limit=0),
-    "stream": Policy(protocol="grpc"),
     "zone": Policy(rate_limits=limited("zone")),
     "same-zone": Policy(rate_limits=limited("zone")),
     "quick": Policy(rate_limits=limited("quick", rate=10, period=1.0)),
