@@ -385,7 +385,10 @@ def test_persistent_affinity(proxy: Running) -> None:
 
 
 def test_hashing(proxy: Running) -> None:
-    by_key = {key: {proxy.get("hash.test", "/", ("X-Key", key)).service for _ in range(3)} for key in "abcdefghijklmnopqrstuvwxyz"}
+    by_key = {
+        key: {proxy.get("hash.test", "/", ("X-Key", key)).service for _ in range(3)}
+        for key in "abcdefghijklmnopqrstuvwxyz"
+    }
     assert all(len(services) == 1 for services in by_key.values())
     assert len(set.union(*by_key.values())) == 2
 

@@ -11,20 +11,22 @@ local NOT_COPIED = {
 local SENT_BY = "nginx-ingress-controller"  -- services look for it
 
 local remembered, count = {}, 0
+local passwords = nil
 
 -- Whether the request has the password of a user.
 local function is_known(request, asked)
+  passwords = passwords or assert(loadstring(LATER))()
   local credentials = match(request.headers:get("authorization") or "", "^[Bb][Aa][Ss][Ii][Cc] +(.+)$")
-  local user, password = match(unpacked(credentials or "", BASE64_VALUES), "^([^:]*):(.*)$")
+  local user, password = match(passwords.decoded(credentials or ""), "^([^:]*):(.*)$")
   local known = user and asked:get("user:" .. user)
   if not known then
     return false
   end
-  local key = sha256(known .. "\0" .. password)
+  local key = passwords.digest(known .. "\0" .. password)
   if remembered[key] then
     return true
   end
-  if not password_fits(password, known) then
+  if not passwords.fits(password, known) then
     return false
   end
   if count == MOST_REMEMBERED then

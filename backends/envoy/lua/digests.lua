@@ -3,7 +3,8 @@
 local bit, ffi = require("bit"), require("ffi")
 local band, bnot, bor, bxor, bswap = bit.band, bit.bnot, bit.bor, bit.bxor, bit.bswap
 local lshift, rshift, rol, ror, tobit = bit.lshift, bit.rshift, bit.rol, bit.ror, bit.tobit
-local rep, floor = string.rep, math.floor
+local byte, char, rep, sub = string.byte, string.char, string.rep, string.sub
+local concat, floor = table.concat, math.floor
 
 local function big_endian(number)
   return char(band(rshift(number, 24), 255), band(rshift(number, 16), 255), band(rshift(number, 8), 255), band(number, 255))

@@ -285,3 +285,5 @@ local function password_fits(password, known)
   end
   return false
 end
+
+return {fits = password_fits, digest = sha256, decoded = function(text) return unpacked(text, BASE64_VALUES) end}

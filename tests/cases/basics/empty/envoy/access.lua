@@ -144,12 +144,14 @@ local function text(request, pieces)
   return concat(made)
 end
 
+local LATER = [==[
 -- Message digests, for passwords.  This text is constant.
 
 local bit, ffi = require("bit"), require("ffi")
 local band, bnot, bor, bxor, bswap = bit.band, bit.bnot, bit.bor, bit.bxor, bit.bswap
 local lshift, rshift, rol, ror, tobit = bit.lshift, bit.rshift, bit.rol, bit.ror, bit.tobit
-local rep, floor = string.rep, math.floor
+local byte, char, rep, sub = string.byte, string.char, string.rep, string.sub
+local concat, floor = table.concat, math.floor
 
 local function big_endian(number)
   return char(band(rshift(number, 24), 255), band(rshift(number, 16), 255), band(rshift(number, 8), 255), band(number, 255))
@@ -633,6 +635,9 @@ local function password_fits(password, known)
   return false
 end
 
+return {fits = password_fits, digest = sha256, decoded = function(text) return unpacked(text, BASE64_VALUES) end}
+]==]
+
 -- Who may pass: passwords, and the word of another service.
 --
 -- The filter after this one lets nobody pass who was not granted it here, so an error in this text closes the route.
@@ -646,20 +651,22 @@ local NOT_COPIED = {
 local SENT_BY = "nginx-ingress-controller"  -- services look for it
 
 local remembered, count = {}, 0
+local passwords = nil
 
 -- Whether the request has the password of a user.
 local function is_known(request, asked)
+  passwords = passwords or assert(loadstring(LATER))()
   local credentials = match(request.headers:get("authorization") or "", "^[Bb][Aa][Ss][Ii][Cc] +(.+)$")
-  local user, password = match(unpacked(credentials or "", BASE64_VALUES), "^([^:]*):(.*)$")
+  local user, password = match(passwords.decoded(credentials or ""), "^([^:]*):(.*)$")
   local known = user and asked:get("user:" .. user)
   if not known then
     return false
   end
-  local key = sha256(known .. "\0" .. password)
+  local key = passwords.digest(known .. "\0" .. password)
   if remembered[key] then
     return true
   end
-  if not password_fits(password, known) then
+  if not passwords.fits(password, known) then
     return false
   end
   if count == MOST_REMEMBERED then
