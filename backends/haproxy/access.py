@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from backends.haproxy import syntax
 from backends.haproxy.draft import Draft
 from backends.haproxy.routes import inner_target
 from backends.haproxy.syntax import Encoded
+from gen.backend import digest_of
 from gen.policy import BasicAuth, ConnectionLimit, ExternalAuth, Policy, RateLimit, Text, Variable
 
 TICKS = 1000  # a second; arrival times are kept in milliseconds, in 32 bits
@@ -179,11 +182,22 @@ def ask(draft: Draft, auth: ExternalAuth, condition: str) -> None:
     if auth.response_headers:
         copied = Encoded(",".join(syntax.token(name) for name in auth.response_headers))
         draft.add("http-request set-var-fmt(txn.auth_copy) %s", copied)
+    if auth.cache_key:
+        remember(draft, auth)
     draft.add(f"http-request lua.authenticate {condition}".rstrip())
     fine = "" if auth.always_set_cookie else " { status 200:399 }"
     for number in range(COOKIES):
         cookie = f"txn.auth_cookie{number}"
         draft.add(f"http-after-response add-header Set-Cookie %%[var({cookie})] if {{ var({cookie}) -m found }}{fine}")
+
+
+def remember(draft: Draft, auth: ExternalAuth) -> None:
+    """Answers are kept for a while; never for another host or path, whose answer might be another one."""
+    place = f"{digest_of(msgspec.msgpack.encode(auth))} "
+    key = (place, Variable("host"), " ", Variable("uri"), " ", *auth.cache_key)
+    valid = ";".join(f"{int(status)}={int(seconds)}" for statuses, seconds in auth.cache_valid for status in statuses)
+    draft.add("http-request set-var-fmt(txn.auth_key) %s", syntax.text(key))
+    draft.add("http-request set-var(txn.auth_valid) str(%s)", Encoded(valid or "-"))
 
 
 def verdict(draft: Draft, auth: ExternalAuth, undecided: str) -> None:

@@ -130,7 +130,8 @@ def pieces_of(policy: Policy) -> list[Variable]:
     for part in (policy.auth_external, policy.mirror):
         texts += [part.host, part.path] if part else []
     if policy.auth_external:
-        texts += [policy.auth_external.signin, policy.auth_external.request_redirect]
+        auth = policy.auth_external
+        texts += [auth.signin, auth.request_redirect, auth.cache_key]
         texts += [value for _, value in policy.auth_external.request_headers]
     return [piece for text in texts for piece in text or () if isinstance(piece, Variable)]
 

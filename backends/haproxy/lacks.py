@@ -41,8 +41,6 @@ def of_access(policy: Policy) -> Iterator[Lack]:
         for name, known in policy.auth_basic.users:
             if not is_known(known):
                 yield Lack("auth_basic.users", f"has a hash for {name} of an unknown kind, so no password fits")
-    if policy.auth_external and policy.auth_external.cache_key:
-        yield Lack("auth_external.cache_key", "has no effect: each request is asked about")
     if len(policy.rate_limits or ()) + bool(policy.connection_limit) > COUNTERS:
         yield Lack("rate_limits", f"are more than the {COUNTERS} that can be counted", closes=True)
     if policy.upstream_tls and policy.upstream_tls.verify:

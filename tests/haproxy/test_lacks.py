@@ -26,7 +26,6 @@ SHA = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="
 @pytest.mark.parametrize(("part", "field", "closes"), [
     (Policy(auth_basic=BasicAuth("", (), "digest")), "auth_basic.scheme", True),
     (Policy(auth_basic=BasicAuth("", (("a", SHA), ("b", "$9$x")))), "auth_basic.users", False),
-    (Policy(auth_external=ExternalAuth("u", (), (), cache_key=("k",))), "auth_external.cache_key", False),
     (Policy(rate_limits=LIMITS), "rate_limits", True),
     (Policy(upstream_tls=UpstreamTls(verify=True)), "upstream_tls.verify_depth", False),
     (Policy(mirror=Mirror("u", (), ())), "mirror.body", False),

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from gen.errors import Rejected
@@ -106,6 +107,14 @@ HOSTS = (
         Policy(
             auth_external=ExternalAuth(
                 "guard", ("g.test",), ("/401",), signin=("https://login.test/?rd=", Variable("escaped_request_uri"))
+            )
+        ),
+    ),
+    one(
+        "kept.test",
+        Policy(
+            auth_external=msgspec.structs.replace(
+                ASKED, cache_key=(Variable("header", "x-key"),), cache_valid=(((200, 202), 60.0), ((401,), 60.0))
             )
         ),
     ),
@@ -328,6 +337,24 @@ def test_the_user_of_the_other_service(proxy: Running) -> None:
 def test_a_redirect_to_sign_in(proxy: Running) -> None:
     reply = proxy.get("signin.test", "/a?b=c&d", ("X-Echo-Status", "401"))
     assert (reply.status, reply.value("location")) == (302, "https://login.test/?rd=%2Fa%3Fb%3Dc%26d")
+
+
+def test_answers_are_kept(proxy: Running, echo: EchoNet) -> None:
+    def ask(key: str, status: int, target: str = "/x", *headers: tuple[str, str]) -> tuple[int, int]:
+        """The status, and how often the other service was asked."""
+        before = asked(echo, "guard")
+        told = (("X-Key", key), ("X-Echo-Status", str(status)), ("X-Echo-Header", f"X-User: {key}"), *headers)
+        reply = proxy.get("kept.test", target, *told)
+        if reply.seen:
+            assert reply.seen.value("x-user") == key
+        return reply.status, asked(echo, "guard") - before
+
+    assert [ask("alice", 200), ask("alice", 200), ask("alice", 403)] == [(200, 1), (200, 0), (403, 0)]
+    assert [ask("bob", 200), ask("alice", 200, "/y"), ask("alice", 403, "/z")] == [(200, 1), (200, 1), (403, 1)]
+    assert [ask("alice", 403, "/z"), ask("eve", 401), ask("eve", 401)] == [(403, 1), (401, 1), (401, 0)]
+    cookie = ("X-Echo-Header", "Set-Cookie: a=b")
+    assert [ask("carol", 200, "/x", cookie), ask("carol", 200)] == [(200, 1), (200, 1)]
+    assert ask("dan", 401, "/short") == (401, 1)
 
 
 def test_nobody_to_ask(proxy: Running) -> None:

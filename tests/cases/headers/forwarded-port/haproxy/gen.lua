@@ -58,12 +58,45 @@ local function first(values)
   return values and (values[0] or values[1])
 end
 
+local ANSWERS = 10000 -- that are remembered, twice
+local answers, older_answers, answer_count = {}, {}, 0
+
+local function remembered_answer(key)
+  local found = answers[key] or older_answers[key]
+  return found and found.ends > core.now().sec and found or nil
+end
+
+-- Keeps what an answer says for as long as its status is valid, unless it is for one request alone.
+local function remember_answer(txn, key, answer)
+  local control = (first(answer.headers["cache-control"]) or ""):lower()
+  local is_private = control:find("no%-store") or control:find("no%-cache") or control:find("private")
+  if is_private or answer.headers["set-cookie"] then return end
+  for status, seconds in (txn:get_var("txn.auth_valid") or ""):gmatch("(%d+)=(%d+)") do
+    if tonumber(status) == answer.status then
+      if answer_count >= ANSWERS then answers, older_answers, answer_count = {}, answers, 0 end
+      answer_count = answer_count + 1
+      answers[key] = { status = answer.status, headers = answer.headers, ends = core.now().sec + tonumber(seconds) }
+      return
+    end
+  end
+end
+
+local function asked(txn, headers)
+  local backend, method = txn:get_var("txn.auth_backend"), txn:get_var("txn.auth_method")
+  local key = txn:get_var("txn.auth_key")
+  key = key and txn.c:sha2(key, 256)
+  local known = key and remembered_answer(key)
+  if known then return known end
+  local answer = ask(txn, backend, method, txn:get_var("txn.auth_path"), headers)
+  if key then remember_answer(txn, key, answer) end
+  return answer
+end
+
 core.register_action("authenticate", { "http-req" }, function(txn)
   local headers = copied(txn.http:req_get_headers())
   set_lines(headers, txn:get_var("txn.auth_headers"))
   headers["host"] = { txn:get_var("txn.auth_host") }
-  local answer =
-    ask(txn, txn:get_var("txn.auth_backend"), txn:get_var("txn.auth_method"), txn:get_var("txn.auth_path"), headers)
+  local answer = asked(txn, headers)
   txn:set_var("txn.auth_status", answer.status)
   txn:set_var("txn.auth_challenge", first(answer.headers["www-authenticate"]))
   local cookies = answer.headers["set-cookie"] or {}
