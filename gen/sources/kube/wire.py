@@ -16,6 +16,7 @@ from gen.errors import BadValue
 from gen.ir import Issue, Source
 from gen.k8s import CLUSTER_SCOPED, Object, Ref, decode, ref_of
 from gen.sources.kube.errors import Doubtful, Refused
+from gen.sources.kube.trim import trimmed
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 INITIAL_END = "k8s.io/initial-events-end"
@@ -117,7 +118,7 @@ def read_object(kind: str, raw: Raw | bytes) -> tuple[Ref, Object | Issue]:
         return _fault(kind, raw, error.code, str(error), error.field)
     except UNDECODABLE as error:
         return _fault(kind, raw, "BadType", str(error), "")
-    return ref_of(item), item
+    return ref_of(item), trimmed(item)
 
 
 def read_single(ref: Ref, body: bytes) -> Object | Issue:
