@@ -10,7 +10,7 @@ import msgspec
 from gen.cli.flags import Flags
 from gen.cli.options import BACKEND, CLUSTER, INPUT, LISTEN, LOOP, MEANING, PLACE, WRITE, Command, Own
 from gen.errors import UsageError
-from gen.k8s import Ref
+from gen.k8s import IngressClass, Ref
 from gen.translate.settings import Settings
 
 
@@ -51,7 +51,8 @@ def referred_in(flags: Flags, settings: Settings) -> Iterable[Ref]:
     tell(manifests.issues, manifests.locate)
     require_whole(manifests.issues)
     named = references(settings)
-    return {ref for item in manifests.objects.values() for ref in named(item)}
+    classes_first = sorted(manifests.objects.values(), key=lambda item: not isinstance(item, IngressClass))
+    return {ref for item in classes_first for ref in named(item)}
 
 
 COMMAND = Command(

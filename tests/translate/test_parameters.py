@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from gen.cli import main
 from gen.k8s import Ref
 from gen.translate.references import references
 from tests.live.manifests import Manifest, ingress, manifest, path
@@ -89,3 +92,13 @@ def test_what_they_refer_to_is_known_to_a_source_that_reads_single_objects() -> 
     assert list(of(item)) == [Ref("ConfigMap", "team", "class")]
     assert list(of(mine)) == [Ref("ConfigMap", "x", "headers")]
     assert list(of(other)) == []
+
+
+def test_rbac_names_what_they_refer_to_wherever_the_class_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = config_map("team", "class", add_headers="headers")
+    for number, item in enumerate([mine, ingress_class(NAMESPACED)]):
+        (tmp_path / f"{number}.json").write_text(json.dumps(item))
+    assert main(["rbac", "--for", "-f", str(tmp_path)]) == 0
+    assert "resourceNames: [class, headers]" in capsys.readouterr().out
