@@ -6,6 +6,7 @@ Without its binary rendering works as well: then it is for the version that is a
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from backends.nginx.memory import Memory
 from backends.nginx.modules import Lua, find_lua
 from backends.nginx.render import ENDPOINTS_FILE, render
 from backends.nginx.words import WORDS
-from gen.backend import Bundle, Placement, Plan, changed_files
+from gen.backend import Bundle, Lack, Placement, Plan, changed_files
 from gen.ir import HostPolicy, Options, Policy
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ class Nginx:
 
     name = "nginx"
     features = FEATURES
-    lacks = staticmethod(lacks)
     words = WORDS
 
     def __init__(self, placement: Placement) -> None:
@@ -68,6 +68,10 @@ class Nginx:
         """The Lua of the binary; none where another version is asked for than the binary's own."""
         binary = "" if self._placement.version else version.find_binary(self._placement.binary)
         return find_lua(binary) if binary else None
+
+    def lacks(self, part: Policy | HostPolicy | Options) -> Iterator[Lack]:
+        """What it does not honour of the values in those fields."""
+        return lacks(part, has_lua=self.lua is not None)
 
     @cached_property
     def _control(self) -> Control:

@@ -13,6 +13,7 @@ from gen.backend import digest_of
 from gen.policy import Affinity, Canary
 
 KEY = Word("$gen_balance_key")
+EXPIRES = Word("set_by_lua_block $gen_expires { return gen.date(ngx.var.gen_expires_in) }")
 BAD_FOR_NONE = r"Chrome/[4-6][0-9]\.|iPhone OS 12_|iPad; CPU OS 12_|Macintosh.*OS X 10_14.*Version/.*Safari"
 
 
@@ -117,7 +118,10 @@ def _persistent(parts: Parts, cookie: Word, chosen: Word, groups: Sequence[tuple
 def _cookie(parts: Parts, rule: Affinity, value_of: Word) -> str:
     """The text of a Set-Cookie."""
     pieces = [f"{_plain(rule.cookie)}={value_of}"]
-    if rule.max_age is not None or rule.expires is not None:
+    if rule.expires is not None and parts.base.has_lua:
+        parts.last += [directive("set", Word("$gen_expires_in"), int(rule.expires)), EXPIRES]
+        pieces.append("Expires=$gen_expires")
+    if rule.max_age is not None or (rule.expires is not None and not parts.base.has_lua):
         pieces.append(f"Max-Age={int(rule.max_age if rule.max_age is not None else rule.expires or 0)}")
     if rule.domain:
         pieces.append(f"Domain={_plain(rule.domain)}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -146,6 +148,16 @@ def test_what_nginx_does_not_run_as_thought_is_reloaded(running: Running, server
     assert not running.go(world(servers[1])).reload  # as far as gen knows
     assert reached(running) == {servers[1]}
     eventually(lambda: workers(running) != before, "a reload")
+
+
+def test_a_cookie_may_have_a_date_to_come(running: Running, servers: Sequence[str]) -> None:
+    kept = host("kept.test", ("prefix", "/", to("u")), policy=Policy(affinity=Affinity(expires=3600)))
+    running.go(config([kept], [upstream("u", servers[0])]))
+    cookie = running.get("kept.test").value("set-cookie") or ""
+    date = cookie.partition("Expires=")[2].partition(";")[0].replace("GMT", "+0000")
+    assert abs(datetime.strptime(date, "%a, %d-%b-%y %H:%M:%S %z").timestamp() - time.time() - 3600) < 60
+    assert "Max-Age" not in cookie
+    assert not [*running.backend.lacks(kept.routes[0].policy)]
 
 
 def test_what_lua_cannot_choose_stays_as_it_was() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from backends.nginx import Nginx
+from gen.backend import Placement
 from gen.fit import fit
 from gen.ir import Policy, Respond
 from gen.policy import Affinity, BasicAuth, CookieRewrite
@@ -24,8 +27,9 @@ from tests.haproxy.configs import config, host, to, upstream
     ],
 )
 def test_what_is_not_honoured_is_told(policy: Policy, field: str | None, closes: bool) -> None:
-    assert [lack.field for lack in Nginx.lacks(policy)] == ([field] if field else [])
+    stock = Nginx(Placement("managed", Path("/nonexistent"), Path("/nonexistent"), version="1.22.1"))
+    assert [lack.field for lack in stock.lacks(policy)] == ([field] if field else [])
     given = config((host("a.test", ("prefix", "/", to("echo")), policy=policy),), (upstream("echo", "127.0.0.9"),))
-    fitted, issues = fit(given, Nginx.features, Nginx.lacks)
+    fitted, issues = fit(given, stock.features, stock.lacks)
     assert (fitted.hosts["a.test"].routes[0].action == Respond(503)) == closes
     assert [issue.severity for issue in issues] == (["error" if closes else "warning"] if field else [])
