@@ -18,6 +18,11 @@ def initial(request: Request) -> bool:
     return request.initial
 
 
+def watching(request: Request) -> bool:
+    """Whether a request asks for events."""
+    return request.watch
+
+
 def following(request: Request) -> bool:
     """Whether a request asks for changes only."""
     return request.watch and not request.initial

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from tests.cluster.proxy import Action, Exchange, forward
@@ -82,10 +83,13 @@ def rewrite(change: Callable[[Json], Json]) -> Action:
 
 
 def events(change: Callable[[Iterator[Json]], Iterable[Json]]) -> Action:
-    """A watch whose events are others than those that were sent."""
+    """A watch whose events are others than those that were sent; a refusal passes as it is."""
 
     def act(exchange: Exchange) -> None:
         with exchange.asked() as response:
+            if response.status != HTTPStatus.OK:
+                exchange.answer(response.read(), status=response.status)
+                return
             sent = (json.loads(line) for line in iter(response.readline, b""))
             exchange.stream(json.dumps(event).encode() + b"\n" for event in change(sent))
 

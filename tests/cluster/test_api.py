@@ -207,6 +207,7 @@ def test_a_watch_through_a_selector(client: Client) -> None:
     assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "DELETED"]
 
 
+@pytest.mark.usefixtures("watch_lists")
 def test_a_watch_may_begin_with_everything(client: Client) -> None:
     for name in ("one", "two"):
         client.create(objects.ingress(name))

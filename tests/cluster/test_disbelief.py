@@ -15,7 +15,7 @@ import pytest
 from gen.k8s import Ingress, Ref
 from gen.sources.kube import wire
 from tests.cluster import faults, objects
-from tests.cluster.asking import everything, following, initial, interrupt, listing, lists, lists_only, lost
+from tests.cluster.asking import everything, following, initial, interrupt, listing, lists, lists_only, lost, watching
 from tests.cluster.client import Client
 from tests.cluster.conftest import Follow
 from tests.cluster.faults import Json
@@ -82,6 +82,7 @@ async def test_row_06_a_list_is_empty_once(proxy: FaultProxy, client: Client, fo
         assert all(change.object is not None for batch in seen.batches for change in batch.changes)
 
 
+@pytest.mark.usefixtures("watch_lists")
 async def test_row_06_a_watch_list_is_empty_once(proxy: FaultProxy, client: Client, follow: Follow) -> None:
     client.create(objects.ingress("one"))
     async with follow("Ingress") as seen:
@@ -229,7 +230,7 @@ async def test_garbage_instead_of_events(
 
 async def test_row_08_a_deletion_is_lost(proxy: FaultProxy, client: Client, follow: Follow) -> None:
     first = client.create(objects.ingress("one"))
-    proxy.fault(faults.events(thinned))
+    proxy.fault(faults.events(thinned), when=watching)
     async with follow("Ingress") as seen:
         await seen.knows("one")
         client.delete(objects.ingress("one"))
@@ -253,7 +254,7 @@ async def test_row_08_a_deletion_of_the_one_before_comes_late(
                 yield deletion
 
     client.create(objects.ingress("one"))
-    proxy.fault(faults.events(late))
+    proxy.fault(faults.events(late), when=watching)
     async with follow("Ingress") as seen:
         await seen.knows("one")
         client.delete(objects.ingress("one"))
@@ -304,7 +305,7 @@ async def test_an_object_that_a_list_shows_as_bad_stays_as_it_was(
 
 async def test_an_object_that_turns_bad_stays_as_it_was(proxy: FaultProxy, client: Client, follow: Follow) -> None:
     client.create(objects.ingress("bad"))
-    proxy.fault(faults.events(lambda sent: map(spoilt, sent)))
+    proxy.fault(faults.events(lambda sent: map(spoilt, sent)), when=watching)
     async with follow("Ingress") as seen:
         await seen.knows("bad")
         client.replace(objects.ingress("bad", host="other.test"))

@@ -70,6 +70,7 @@ async def test_a_list_has_as_many_pages_as_it_needs(proxy: FaultProxy, client: C
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("watch_lists")
 async def test_a_watch_list_goes_on_as_a_watch(proxy: FaultProxy, client: Client, follow: Follow) -> None:
     async with follow("Ingress") as seen:
         await seen.first()

@@ -91,8 +91,15 @@ async def test_an_answer_that_does_not_begin(proxy: FaultProxy, client: Client, 
 @pytest.mark.parametrize("gone", GONE)
 @pytest.mark.parametrize("request_of", [listing, initial])
 async def test_row_04_gone(
-    gone: Action, request_of: Callable[[Request], bool], proxy: FaultProxy, client: Client, follow: Follow
+    gone: Action,
+    request_of: Callable[[Request], bool],
+    proxy: FaultProxy,
+    client: Client,
+    follow: Follow,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if request_of is initial:
+        request.getfixturevalue("watch_lists")
     if request_of is listing:
         lists_only(proxy)
     for name in ("stays", "goes"):

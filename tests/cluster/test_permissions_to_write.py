@@ -68,22 +68,24 @@ def test_what_is_written_is_allowed_and_every_permission_is_used(
         item = objects.ingress("one", host=f"{namespace}.test", secret="cert", namespace=namespace)
         item["metadata"]["annotations"] = {"nginx.ingress.kubernetes.io/custom-headers": "headers"}
         client.create(item)
-    with ClusterRun("nginx", tmp_path / "run", echo, proxy.url, *flags) as run:
-        run.start()
-        if "--events" in flags:
-            tell_twice(run, client)
-        with suppress(NotLiveError):
-            run.wait("use every permission", lambda: not unused(given, proxy.requests), 30)
-        assert unused(given, proxy.requests) == set(), run.tail()
+    try:
+        with ClusterRun("nginx", tmp_path / "run", echo, proxy.url, *flags) as run:
+            run.start()
+            if "--events" in flags:
+                tell_twice(run, client)
+            with suppress(NotLiveError):
+                run.wait("use every permission", lambda: not unused(given, proxy.requests), 30)
+            assert unused(given, proxy.requests) == set(), run.tail()
+    finally:
+        for item in (*ours, objects.ingress("one", namespace="default")):
+            client.delete(item)
     assert [request for request in proxy.requests if forbidden(request, given)] == []
     assert refused.taken == 0
-    for item in (*ours, objects.ingress("one", namespace="default")):
-        client.delete(item)
 
 
 def tell_twice(run: ClusterRun, client: Client) -> None:
     """Let a verdict come again, which makes a series of its Event."""
-    wrong, right = objects.ingress("two", host="a..b"), objects.ingress("two", host="two.test")
+    wrong, right = objects.ingress("two", service="nobody"), objects.ingress("two")
     client.create(wrong)
     run.wait("refuse it", lambda: ("two", "Rejected") in told(client), 20)
     client.replace(right)
