@@ -91,6 +91,7 @@ async def test_an_answer_that_does_not_begin(proxy: FaultProxy, client: Client, 
 @pytest.mark.parametrize("gone", GONE)
 @pytest.mark.parametrize("request_of", [listing, initial])
 async def test_row_04_gone(
+    *,
     gone: Action,
     request_of: Callable[[Request], bool],
     proxy: FaultProxy,
