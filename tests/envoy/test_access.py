@@ -132,6 +132,15 @@ def test_either_is_enough(proxy: Running) -> None:
     assert status(proxy, "both", password("sha")) == 200
 
 
+@pytest.mark.parametrize(("name", "wanted"), [("open", 101), ("elsewhere", 403), ("basic", 401), ("dead", 500)])
+def test_upgrades_are_asked_too(proxy: Running, name: str, wanted: int) -> None:
+    upgrade = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="))
+    lines = "".join(f"{key}: {value}\r\n" for key, value in (*upgrade, ("Sec-WebSocket-Version", "13")))
+    with proxy.connect() as connection:
+        connection.write(f"GET / HTTP/1.1\r\nHost: {name}.test\r\n{lines}\r\n".encode())
+        assert connection.read_reply(has_body=wanted != 101).status == wanted
+
+
 @pytest.mark.parametrize("name", ["dead", "gone"])
 def test_who_cannot_be_asked_lets_nobody_pass(proxy: Running, name: str) -> None:
     assert status(proxy, name) == 500
