@@ -86,7 +86,7 @@ class Real:
         """Delete what tests leave behind; namespaces stay, for nobody here could end them."""
         client = Client(self.upstream)
         for resource in RESOURCES:
-            if resource.kind in ("Namespace", "Event"):
+            if resource.kind == "Namespace":
                 continue
             prefix = "/api/v1" if resource.api_version == "v1" else f"/apis/{resource.api_version}"
             for item in client.call("GET", f"{prefix}/{resource.plural}")["items"]:
