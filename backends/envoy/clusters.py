@@ -6,7 +6,7 @@ from backends.envoy import syntax
 from backends.envoy.filters import EXTENSION
 from backends.envoy.protocols import KEY_HEADER, protocol
 from backends.envoy.syntax import Json
-from backends.envoy.text import Line, line
+from backends.envoy.text import Piece, line, piece
 from backends.envoy.ways import KEY, Way
 from gen.errors import BadValue, Rejected
 from gen.ir import Certificate, Endpoint, Options, Upstream
@@ -22,7 +22,7 @@ LIMITS: Json = {
 BALANCE = {"round_robin": "ROUND_ROBIN", "least_connections": "LEAST_REQUEST", "random": "RANDOM"}
 
 
-def cluster(name: str, upstream: Upstream, way: Way, certificate: Certificate | None, options: Options) -> Line:
+def cluster(name: str, upstream: Upstream, way: Way, certificate: Certificate | None, options: Options) -> Piece:
     """One cluster: an upstream reached in a way.  Raises Rejected, with the object to blame."""
     try:
         connect = options.connect_timeout if way.connect is None else way.connect
@@ -30,9 +30,8 @@ def cluster(name: str, upstream: Upstream, way: Way, certificate: Certificate | 
         targets = endpoints(upstream)
         members = {"cluster_name": name, **({"endpoints": [{"lb_endpoints": targets}]} if targets else {})}
         settings = {**discovery(upstream, options), **balance(upstream, way), "circuit_breakers": LIMITS}
-        return line(
-            {**head, **settings, **protocol(way, upstream, certificate), "load_assignment": members}, upstream.source
-        )
+        content = {**head, **settings, **protocol(way, upstream, certificate), "load_assignment": members}
+        return piece([line(content, upstream.source)])
     except BadValue as error:
         raise Rejected(f"{upstream.source}: {error}", (upstream.source,)) from error
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
 from msgspec import Raw, Struct
 
 from backends.envoy.listeners import ROUTES_FILE
-from backends.envoy.render import BOOTSTRAP_FILE
 from backends.envoy.syntax import Json
 from gen.backend import Bundle
 from gen.errors import ApplyError
+
+BOOTSTRAP_FILE = "envoy.json"
 
 
 class Start(Struct, frozen=True):
@@ -33,6 +35,14 @@ class Parts(Struct, frozen=True):
     secrets: tuple[bytes, ...]
     table: bytes
     virtual_hosts: tuple[bytes, ...]
+
+
+class Files(dict[str, bytes]):
+    """The files of a bundle that was rendered now, whose parts are known."""
+
+    def __init__(self, files: Iterable[tuple[str, bytes]], parts: Parts) -> None:
+        super().__init__(files)
+        self.parts = parts
 
 
 class _Metadata(Struct):
@@ -60,6 +70,8 @@ class _Routes(Struct):
 
 def parts_of(bundle: Bundle) -> Parts:
     """The parts of a bundle, rendered now or read back.  Raises ApplyError for files that are not gen's."""
+    if isinstance(bundle.files, Files):
+        return bundle.files.parts
     return _parts(bundle.files.get(BOOTSTRAP_FILE, b""), bundle.files.get(ROUTES_FILE, b""))
 
 
@@ -80,6 +92,13 @@ def _parts(bootstrap_file: bytes, routes_file: bytes) -> Parts:
         table=msgspec.json.encode(table),
         virtual_hosts=tuple(map(bytes, virtual_hosts)),
     )
+
+
+def table_of(text: bytes) -> bytes:
+    """What Parts has as `table`, from a RouteConfiguration whose list of virtual hosts is not closed."""
+    fields = msgspec.json.decode(text + b"]}", type=dict[str, Raw])
+    del fields["virtual_hosts"]
+    return msgspec.json.encode(fields)
 
 
 def route_table(parts: Parts) -> Json:

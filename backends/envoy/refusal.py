@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from backends.envoy.render import BOOTSTRAP_FILE
+from backends.envoy.parts import BOOTSTRAP_FILE
 from gen.backend import Bundle
 from gen.ir import Source
 

@@ -12,19 +12,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from backends.envoy import clusters, handshakes, listeners, protocols, routes
 from backends.envoy.bootstrap import RUNTIME
 from backends.envoy.listeners import ROUTES_FILE
+from backends.envoy.memory import Kept, Memo
+from backends.envoy.parts import BOOTSTRAP_FILE, Files, Parts, Start, table_of
 from backends.envoy.protocols import certificate_paths
-from backends.envoy.routes import Reached
+from backends.envoy.routes import Reached, Written
 from backends.envoy.script import SCRIPTS
 from backends.envoy.syntax import Json
-from backends.envoy.text import Line, Memo, joined, line, listed, opened, origins
+from backends.envoy.text import Piece, Places, Section, joined, line, piece, section
 from backends.envoy.ways import Way
-from gen.backend import Bundle, digest_of_files
-from gen.ir import Certificate, Config, Options, Upstream
+from gen.backend import Bundle, digest_of, digest_of_files
+from gen.ir import Certificate, Config, Host, Options, Upstream
 
-BOOTSTRAP_FILE = "envoy.json"
+
+class Routes(Struct, frozen=True):
+    """The route table: its file, and which clusters it names."""
+
+    sections: tuple[Section, ...]
+    file: bytes
+    table: bytes
+    reached: Mapping[str, Reached]
+
+
+class Handshakes(Struct, frozen=True):
+    """What clients meet: listeners, and the certificates that these name."""
+
+    listeners: Section
+    secrets: Section
+    certificates: tuple[Certificate, ...]
+    authorities: tuple[bytes, ...]
 
 
 class Renderer:
@@ -32,68 +52,110 @@ class Renderer:
 
     def __init__(self) -> None:
         self._memo = Memo()
+        self._hosts: Kept[Host, Written] = Kept()
+        self._clusters: Kept[Upstream, Piece] = Kept()
 
     def render(self, config: Config) -> Bundle:
         """The bundle of a Config.  Raises Rejected, with the object to blame, for what Envoy has no words for."""
-        lines, reached = routes.table(config, self._memo)
-        table = [*opened({}, "resources", [lines], None)]
-        resources = static_resources(config, reached, self._memo)
-        self._memo.forget()
-        files = {ROUTES_FILE: joined(table), **SCRIPTS, **tls_files(config, reached)}
-        digest = digest_of_files({**files, BOOTSTRAP_FILE: joined([*head("", config.options), *resources])})
-        bootstrap = [*head(digest, config.options), *resources]
+        recall, options = self._memo.recall, self._memo.same("options", config.options)
+        hosts = routes.hosts_of(config, self._hosts)
+        table = recall("routes", routes_of, hosts, options)
+        shown = recall("handshakes", lambda *_: handshakes_of(config), config.hosts, config.certificates, options)
+        reached = recall("clusters", section_of, self._reached(config, table.reached))
+        others = recall("files", other_files, table.reached, shown, config.certificates)
+        named = recall("digest", digest_of_files, others)
+        sections = (shown.listeners, reached, shown.secrets)
+        start = Start(options.workers, round(options.drain_timeout))
+        told = (each.digest.encode() for each in (head("", start), *table.sections, *sections))
+        digest = digest_of(named.encode(), *told)
+        bootstrap = bootstrap_of(head(digest, start), *sections)
+        files = {**others, ROUTES_FILE: table.file, BOOTSTRAP_FILE: joined(bootstrap)}
+        parts = Parts(
+            start, shown.listeners.texts, reached.texts, shown.secrets.texts, table.table, table.sections[1].texts
+        )
         return Bundle(
-            files=dict(sorted({**files, BOOTSTRAP_FILE: joined(bootstrap)}.items())),
+            files=Files(sorted(files.items()), parts),
             digest=digest,
             config=config,
-            secrets=frozenset(path for path in files if path.endswith(".key")),
-            origins={BOOTSTRAP_FILE: origins(bootstrap), ROUTES_FILE: origins(table)},
+            secrets=frozenset([path for path in files if path.endswith(".key")]),
+            origins=Places({BOOTSTRAP_FILE: bootstrap, ROUTES_FILE: table.sections}),
+        )
+
+    def _reached(self, config: Config, reached: Mapping[str, Reached]) -> Mapping[str, Piece]:
+        """All clusters; the very same mapping as the last time where nothing differs."""
+        ways = {name: way for name, (_, way) in reached.items()}
+        return self._clusters.update(
+            {name: config.upstreams[upstream] for name, (upstream, _) in reached.items()},
+            (config.options, config.certificates),
+            lambda name, _: (config.options, certificate_of(ways[name], config)),
+            lambda name, upstream: clusters.cluster(
+                name, upstream, ways[name], certificate_of(ways[name], config), config.options
+            ),
         )
 
 
-def head(digest: str, options: Options) -> list[Line]:
-    """The beginning of the bootstrap: who this is, and what a running Envoy has from its start."""
-    start = {"digest": digest, "workers": options.workers, "drain_seconds": round(options.drain_timeout)}
-    node = {"id": "gen", "cluster": "gen", "metadata": {"gen": start}}
-    return [
-        (b'{"node": ' + line(node)[0] + b",", None),
-        (b'"layered_runtime": ' + line(RUNTIME)[0] + b",", None),
-    ]
+def routes_of(hosts: Mapping[str, Written], options: Options) -> Routes:
+    """The route table of all hosts.  Raises BadValue."""
+    sections = routes.table(hosts, options)
+    fields = sections[0].pieces[-1].text
+    return Routes(sections, joined(sections), table_of(fields), routes.reached_by(hosts))
 
 
-def static_resources(config: Config, reached: Mapping[str, Reached], memo: Memo) -> list[Line]:
-    """Listeners, clusters and certificates."""
-    sections = {
-        "listeners": [listeners.http(config.options), listeners.https(config)],
-        "clusters": [
-            [memo.recall(f"cluster {name}", clusters.cluster, name, *cluster_parts(config, *each), config.options)]
-            for name, each in reached.items()
-        ],
-        "secrets": [[secret(certificate)] for certificate in handshakes.certificates_in_use(config)],
-    }
-    lines: list[Line] = [(b'"static_resources": {', None)]
-    lines += listed(
-        [(b'"%s": [' % name.encode(), None), *listed(items), (b"]", None)] for name, items in sections.items()
+def section_of(pieces: Mapping[str, Piece]) -> Section:
+    """All clusters, one after the other."""
+    return section(pieces.values())
+
+
+def handshakes_of(config: Config) -> Handshakes:
+    """The listeners, and what they need.  Raises Rejected."""
+    certificates = tuple(handshakes.certificates_in_use(config))
+    return Handshakes(
+        section([piece(listeners.http(config.options)), piece(listeners.https(config))]),
+        section(map(secret, certificates)),
+        certificates,
+        tuple(handshakes.authorities(config)),
     )
-    return [*lines, (b"}}", None)]
 
 
-def secret(certificate: Certificate) -> Line:
+def head(digest: str, start: Start) -> Section:
+    """The beginning of the bootstrap: who this is, and what a running Envoy has from its start."""
+    told = {"digest": digest, "workers": start.workers, "drain_seconds": start.drain_seconds}
+    node, _ = line({"id": "gen", "cluster": "gen", "metadata": {"gen": told}})
+    runtime, _ = line(RUNTIME)
+    return lines(b'{"node": %s,' % node, b'"layered_runtime": %s,' % runtime)
+
+
+def bootstrap_of(head: Section, listeners: Section, clusters: Section, secrets: Section) -> tuple[Section, ...]:
+    """The bootstrap, with its resources."""
+    return (
+        *(head, lines(b'"static_resources": {', b'"listeners": ['), listeners),
+        *(lines(b"],", b'"clusters": ['), clusters),
+        *(lines(b"],", b'"secrets": ['), secrets, lines(b"]", b"}}")),
+    )
+
+
+def lines(*texts: bytes) -> Section:
+    """Lines that are nobody's."""
+    return section([piece([(text, None) for text in texts])])
+
+
+def secret(certificate: Certificate) -> Piece:
     """A certificate by its name; where its files are."""
     chain, key = certificate_paths(certificate)
     pair: Json = {"certificate_chain": {"filename": chain}, "private_key": {"filename": key}}
-    return line({"name": certificate.id, "tls_certificate": pair}, certificate.source)
+    return piece([line({"name": certificate.id, "tls_certificate": pair}, certificate.source)])
 
 
-def cluster_parts(config: Config, upstream: str, way: Way) -> tuple[Upstream, Way, Certificate | None]:
-    """What a cluster is made of."""
-    certificate = config.certificates[way.tls.certificate] if way.tls and way.tls.certificate else None
-    return config.upstreams[upstream], way, certificate
+def certificate_of(way: Way, config: Config) -> Certificate | None:
+    """The certificate that an upstream is shown."""
+    return config.certificates[way.tls.certificate] if way.tls and way.tls.certificate else None
 
 
-def tls_files(config: Config, reached: Mapping[str, Reached]) -> dict[str, bytes]:
-    """The files of certificates, and of those whom we trust."""
+def other_files(
+    reached: Mapping[str, Reached], shown: Handshakes, certificates: Mapping[str, Certificate]
+) -> dict[str, bytes]:
+    """Scripts, and the files of certificates and of those whom we trust."""
     wanted = [way.tls for _, way in reached.values() if way.tls]
-    shown = [config.certificates[each.certificate] for each in wanted if each.certificate]
-    authorities = [*(each.ca for each in wanted if each.verify), *handshakes.authorities(config)]
-    return protocols.files([*handshakes.certificates_in_use(config), *shown], authorities)
+    own = [certificates[each.certificate] for each in wanted if each.certificate]
+    authorities = [*(each.ca for each in wanted if each.verify), *shown.authorities]
+    return {**SCRIPTS, **protocols.files([*shown.certificates, *own], authorities)}

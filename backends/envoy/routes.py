@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec import Struct
 
 from backends.envoy import access, answers, bodies, handshakes, limits, onwards, pages, patience, syntax, trust
 from backends.envoy.bodies import REQUEST
 from backends.envoy.choices import Choice, choices
+from backends.envoy.memory import Kept
 from backends.envoy.patience import retries
 from backends.envoy.syntax import Format, Json
-from backends.envoy.text import Line, Memo, line, opened
+from backends.envoy.text import Line, Piece, Section, line, opened, piece, section
 from backends.envoy.ways import Clusters, Way, way_of
 from gen.errors import BadValue, Rejected
 from gen.ir import CATCH_ALL, NO_POLICY, Config, Forward, Host, HostPolicy, Options, Policy, Redirect, Route, Upstream
@@ -23,7 +25,15 @@ BODY_LIMIT = 1 << 20  # the longest text that the proxy itself answers with
 CLIENT, SCHEME = Format("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), Format("%REQ(X-FORWARDED-PROTO)%")
 
 Reached = tuple[str, Way]
-Written = tuple[list[list[Line]], dict[str, Reached]]
+
+
+class Written(Struct, frozen=True):
+    """One host: its virtual hosts, the clusters that these name, and the limits of its routes."""
+
+    pieces: tuple[Piece, ...]
+    clusters: Mapping[str, Reached]
+    limits: frozenset[RateLimit]
+
 
 TABLE: Json = {
     "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
@@ -46,26 +56,43 @@ TABLE: Json = {
 """The one RouteConfiguration, apart from its virtual hosts.  Values are taken from the request as it came."""
 
 
-def table(config: Config, memo: Memo) -> tuple[list[Line], dict[str, Reached]]:
-    """The RouteConfiguration of all hosts, and the clusters that it names."""
-    idle = frozenset(name for name, upstream in config.upstreams.items() if is_idle(upstream))
+def hosts_of(config: Config, kept: Kept[Host, Written]) -> Mapping[str, Written]:
+    """All hosts as Envoy has them; the very same mapping as the last time where nothing differs."""
+    idle = frozenset([name for name, upstream in config.upstreams.items() if is_idle(upstream)])
     patterned = tuple(host for host in config.hosts.values() if host.alias_patterns)
-    strangers = memo.same("strangers", (*patterned, config.hosts[CATCH_ALL]))
-    hosts: list[list[Line]] = []
-    reached: dict[str, Reached] = {}
-    zones: set[RateLimit] = set()
-    for name, host in config.hosts.items():
-        others = strangers if has_strangers(host) else ()
-        concerned = memo.same(f"idle {name}", idle & memo.recall(f"names {name}", named_by_policies, host, others))
-        written, clusters = memo.recall(f"host {name}", virtual_hosts, host, config.options, others, concerned)
-        zones |= memo.recall(f"limits {name}", limits.limits_of, host)
-        hosts.extend(written)
-        reached.update(clusters)
-    hidden = [syntax.header_name(name) for name in config.options.hidden_headers or ()]
-    head = TABLE | {"typed_per_filter_config": of_all_hosts(config.options, zones)}
-    head |= {name: [*TABLE[name], *more] for name, more in trust.headers(config.options).items()}
+    strangers = (*patterned, config.hosts[CATCH_ALL])
+
+    def others(host: Host) -> tuple[Host, ...]:
+        return strangers if has_strangers(host) else ()
+
+    def concerned(host: Host) -> frozenset[str]:
+        return idle & named_by_policies(host, others(host))
+
+    return kept.update(
+        config.hosts,
+        (config.options, strangers, idle),
+        lambda _, host: (config.options, others(host), concerned(host)),
+        lambda _, host: virtual_hosts(host, config.options, others(host), concerned(host)),
+    )
+
+
+def table(hosts: Mapping[str, Written], options: Options) -> tuple[Section, ...]:
+    """The file of the RouteConfiguration, with its virtual hosts as the second of three sections.  Raises BadValue."""
+    zones = frozenset().union(*[each.limits for each in hosts.values() if each.limits])
+    hidden = [syntax.header_name(name) for name in options.hidden_headers or ()]
+    head = TABLE | {"typed_per_filter_config": of_all_hosts(options, zones)}
+    head |= {name: [*TABLE[name], *more] for name, more in trust.headers(options).items()}
     head |= {"response_headers_to_remove": hidden} if hidden else {}
-    return opened(head, "virtual_hosts", hosts, None), dict(sorted(reached.items()))
+    first, *_, last = opened(head, "virtual_hosts", (), None)
+    before = section([piece([(b'{"resources": [', None)]), piece([first])], between=b"")
+    after = section([piece([last]), piece([(b"]}", None)])], between=b"")
+    return before, section(each for host in hosts.values() for each in host.pieces), after
+
+
+def reached_by(hosts: Mapping[str, Written]) -> Mapping[str, Reached]:
+    """The clusters that hosts name, sorted."""
+    found = {name: reached for host in hosts.values() for name, reached in host.clusters.items()}
+    return dict(sorted(found.items()))
 
 
 def of_all_hosts(options: Options, zones: Iterable[RateLimit]) -> Json:
@@ -113,7 +140,8 @@ def virtual_hosts(host: Host, options: Options, strangers: tuple[Host, ...], idl
         written = [virtual_host(host, group, options, strangers, clusters) for group in groups]
     except BadValue as error:
         raise Rejected(f"{source}: {error}", (source,)) from error
-    return [opened(head, "routes", [[each] for each in lines], source) for head, lines in written], clusters.named
+    pieces = [piece(opened(head, "routes", [[each] for each in lines], source)) for head, lines in written]
+    return Written(tuple(pieces), clusters.named, limits.limits_of(host))
 
 
 def told_to_all(host: Host, headers: Headers) -> Host:

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec import Struct
 
+from gen.backend import digest_of
 from gen.ir import Source
 
 Line = tuple[bytes, Source | None]
 """A line without its end, and the object that it was made from."""
 
-T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
-class Memo:
-    """What was made from the very same objects the last time is not made again."""
+class Piece(Struct, frozen=True):
+    """Some lines of a file, without the end of the last one.
 
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[tuple[object, ...], object]] = {}
-        self._next: dict[str, tuple[tuple[object, ...], object]] = {}
+    Shape: `origins` are whose they are, from the first line of each on, counted from 0; `digest` identifies the text.
+    """
 
-    def recall(self, name: str, make: Callable[..., T], *origins: object) -> T:
-        """What `make` gives for these origins."""
-        known = self._last.get(name)
-        if known is None or any(a is not b for a, b in zip(known[0], origins, strict=True)):
-            known = (origins, make(*origins))
-        self._next[name] = known
-        return known[1]  # type: ignore[return-value]  # kept under a name that always stands for the same type
+    text: bytes
+    lines: int
+    origins: tuple[tuple[int, Source], ...]
+    digest: str
 
-    def same(self, name: str, value: T) -> T:
-        """The value, or the very one of the last time where that is equal."""
-        known = self._last.get(name)
-        if known is not None and known[1] == value:
-            value = known[1]
-        self._next[name] = ((), value)
-        return value
 
-    def forget(self) -> None:
-        """Drop what was not asked for since the last time."""
-        self._last, self._next = self._next, {}
+class Section(Struct, frozen=True):
+    """Pieces that follow each other in a file, with `between` at the end of all but the last one."""
+
+    pieces: tuple[Piece, ...]
+    texts: tuple[bytes, ...]
+    text: bytes
+    digest: str
+
+
+class Places(Mapping[str, tuple[tuple[int, Source], ...]]):
+    """The origins of a Bundle, which are asked for only where something is refused."""
+
+    def __init__(self, files: Mapping[str, Iterable[Section]]) -> None:
+        self._files = files
+
+    def __getitem__(self, file: str) -> tuple[tuple[int, Source], ...]:
+        return origins(piece for section in self._files[file] for piece in section.pieces)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def line(value: Mapping[str, object], source: Source | None = None) -> Line:
@@ -74,15 +83,33 @@ def listed(items: Iterable[Iterable[Line]]) -> list[Line]:
     return lines
 
 
-def joined(lines: Iterable[Line]) -> bytes:
-    """The bytes of a file."""
-    return b"\n".join([text for text, _ in lines]) + b"\n"
-
-
-def origins(lines: Iterable[Line]) -> tuple[tuple[int, Source], ...]:
-    """The lines at which each object begins, as a Bundle has them."""
+def piece(lines: Sequence[Line]) -> Piece:
+    """Lines that stay together."""
     found: list[tuple[int, Source]] = []
-    for number, (_, source) in enumerate(lines, start=1):
+    for number, (_, source) in enumerate(lines):
         if source is not None and not (found and found[-1][1] is source):
             found.append((number, source))
+    text = b"\n".join([text for text, _ in lines])
+    return Piece(text, len(lines), tuple(found), digest_of(text))
+
+
+def section(pieces: Iterable[Piece], between: bytes = b",") -> Section:
+    """Pieces one after the other."""
+    pieces = tuple(pieces)
+    texts = tuple([each.text for each in pieces])
+    return Section(pieces, texts, (between + b"\n").join(texts), "".join([each.digest for each in pieces]))
+
+
+def joined(sections: Iterable[Section]) -> bytes:
+    """The bytes of a file."""
+    return b"\n".join([each.text for each in sections if each.pieces]) + b"\n"
+
+
+def origins(pieces: Iterable[Piece]) -> tuple[tuple[int, Source], ...]:
+    """The lines at which each object begins, as a Bundle has them."""
+    found: list[tuple[int, Source]] = []
+    first = 1
+    for piece in pieces:
+        found += [(first + number, source) for number, source in piece.origins]
+        first += piece.lines
     return tuple(found)

@@ -17,8 +17,7 @@ from msgspec import Raw, Struct
 from backends.envoy import refusal
 from backends.envoy.bootstrap import RUNTIME
 from backends.envoy.listeners import ROUTES_FILE
-from backends.envoy.parts import Parts, parts_of, route_table
-from backends.envoy.render import BOOTSTRAP_FILE
+from backends.envoy.parts import BOOTSTRAP_FILE, Parts, parts_of, route_table
 from backends.envoy.syntax import Json
 from gen.backend import Bundle
 from gen.errors import ApplyError, Rejected

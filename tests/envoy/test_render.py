@@ -17,13 +17,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.envoy import create, syntax
+from backends.envoy.parts import parts_of
 from backends.envoy.plan import plan
 from backends.envoy.render import Renderer
 from backends.envoy.snapshot import Encoding
 from gen.backend import Bundle, Placement
 from gen.errors import BadValue, Rejected
 from gen.fit import WORDS
-from gen.ir import Certificate, Config, DnsName, Endpoint, Host, Match, Options, Redirect, Respond, Source, Upstream
+from gen.ir import (
+    Certificate,
+    Config,
+    DnsName,
+    Endpoint,
+    Host,
+    Match,
+    Options,
+    Policy,
+    Redirect,
+    Respond,
+    Source,
+    Upstream,
+)
+from gen.policy import Fallback
 from gen.trees import write_tree
 from tests.envoy.configs import certificate, config, host, saying, to, upstream
 
@@ -77,6 +92,42 @@ def test_rendering_one_after_the_other_is_like_rendering_each_anew(steps: list[d
         bundle = renderer.render(one)
         assert bundle == render(one)
         assert encoding.snapshot(bundle) == Encoding().snapshot(bundle)
+
+
+HOSTS = [
+    host("a.test", ("prefix", "/", to("n/a:80"))),
+    host("a.test", ("prefix", "/", to("n/a:80")), secret="n/shop"),
+    host("*.a.test", ("prefix", "/", to("n/b:80"))),
+    host("b.test", ("prefix", "/", to("n/a:80")), policy=Policy(protocol="https", fallback=Fallback("n/b:80"))),
+    saying("c.test", "c"),
+    saying("", "others"),
+]
+CERTIFICATES = [[certificate("n/shop", "a.test")], [certificate("n/shop", "b.test")]]
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(HOSTS), unique_by=lambda each: each.name),
+            st.sampled_from([(), ("192.0.2.1",), ("192.0.2.2",)]),
+            st.sampled_from(CERTIFICATES),
+            st.sampled_from([Options(), Options(tries=2), Options(connect_timeout=2)]),
+        ),
+        min_size=2,
+        max_size=5,
+    )
+)
+def test_a_change_of_anything_is_rendered(
+    steps: list[tuple[list[Host], tuple[str, ...], list[Certificate], Options]],
+) -> None:
+    renderer, encoding = Renderer(), Encoding()
+    for hosts, addresses, certificates, options in steps:
+        upstreams = [upstream("n/a:80", *addresses), upstream("n/b:80", "192.0.2.3")]
+        one = msgspec.structs.replace(config(hosts, upstreams, certificates), options=options)
+        bundle, anew = renderer.render(one), render(one)
+        assert bundle == anew
+        assert encoding.snapshot(bundle) == Encoding().snapshot(anew)
+        assert parts_of(bundle) == parts_of(msgspec.structs.replace(bundle, files=dict(bundle.files)))
 
 
 def test_an_unchanged_host_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
