@@ -23,11 +23,11 @@ MAX_KEY = 500
 REMEMBERED_LINES = 1 << 16
 
 DOUBLE, SINGLE = r"[ !#-\[\]-~]*", r"[ -&(-~]*"
-PLAIN = r"(?:[A-Za-z0-9_./+$^(<;~=\\]|-(?=[!-~]))(?:[!-9;-~]|:(?=[!-~])| +(?=[!\"$-~]))*+"
+PLAIN = r"(?:[A-Za-z0-9_./+$^(<;~=\\]|-(?=[!-~]))(?:[!-9;-~]|:(?=[!-~])| +(?=[!\"$-~]))*"
 VALUE = rf"\"(?P<double>{DOUBLE})\"|'(?P<single>{SINGLE})'|(?P<literal>\|-?)|(?P<flow>[\[{{][ -~]*)|(?P<plain>{PLAIN})"
 LINE = re.compile(
     r" *(?:(?P<dash>-)(?= |$) *)?"
-    rf"(?:(?:(?P<key>[A-Za-z_][A-Za-z0-9_./-]*+)|\"(?P<double_key>{DOUBLE})\"|'(?P<single_key>{SINGLE})'):(?= |$) *)?"
+    rf"(?:(?:(?P<key>[A-Za-z_][A-Za-z0-9_./-]*)|\"(?P<double_key>{DOUBLE})\"|'(?P<single_key>{SINGLE})'):(?= |$) *)?"
     rf"(?:{VALUE})?"
     r" *(?:(?<![^ ])\#[ -~]*)?"
 )

@@ -112,7 +112,8 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   local target, host = headers:get(":path"), headers:get(":authority")
-  if not target or not host then
+  if not target or not host then  -- CONNECT names no path
+    handle:respond({[":status"] = "405"}, "Method Not Allowed")
     return
   end
   local path = halves(target)
