@@ -8,7 +8,8 @@ can set: a request may name another host than its handshake did.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from backends.envoy.protocols import authority_path
 from backends.envoy.syntax import Format, Json
 from gen.backend import digest_of
 from gen.errors import BadValue, Rejected
-from gen.ir import CATCH_ALL, Certificate, Config, Host, Options, Source
+from gen.ir import CATCH_ALL, NO_HOST_POLICY, Config, Host, Options, Source
 from gen.policy import ClientCertificate
 
 DOWNSTREAM_TLS = f"{EXTENSION}transport_sockets.tls.v3.DownstreamTlsContext"
@@ -44,7 +45,7 @@ CLIENT = "x-gen-client"
 Name = tuple[str, Host]
 
 
-class Handshake(Struct, frozen=True, order=True):
+class Handshake(Struct, frozen=True, order=True, gc=False):
     """What a client meets: a certificate by its id, and what is asked of it."""
 
     certificate: str
@@ -80,16 +81,19 @@ def for_others(config: Config) -> Handshake:
     return handshake(CATCH_ALL, config.hosts[CATCH_ALL], config)
 
 
-def handshakes(config: Config) -> Mapping[Handshake, list[Name]]:
-    """The names that must be told apart: those whose handshake is not the one that they would get anyway."""
+def handshakes(config: Config) -> Mapping[Handshake, Sequence[Name]]:
+    """The names that must be told apart: those whose handshake is not the one that they would get anyway.
+
+    Shape: sorted by handshake.
+    """
     own = {name: (handshake(name, host, config), host) for host in config.hosts.values() for name in names(host)}
     wildcards = {name: found for name, (found, _) in own.items() if name.startswith("*.")}
     others = for_others(config)
     chosen: dict[Handshake, list[Name]] = {}
     for name, (found, host) in own.items():
-        if config.options.reject_unknown_names or found != fallback(name, wildcards, others):
+        if config.options.reject_unknown_names or found != (fallback(name, wildcards, others) if wildcards else others):
             chosen.setdefault(found, []).append((name, host))
-    return chosen
+    return dict(sorted(chosen.items(), key=itemgetter(0)))
 
 
 def names(host: Host) -> tuple[str, ...]:
@@ -101,6 +105,8 @@ def names(host: Host) -> tuple[str, ...]:
 def handshake(name: str, host: Host, config: Config) -> Handshake:
     """The handshake of a host under one of its names."""
     default, policy = config.options.default_certificate, host.policy
+    if policy is NO_HOST_POLICY and not host.certificate:
+        return Handshake(default)
     is_own = name == host.name or not host.certificate or config.certificates[host.certificate].is_for(name)
     certificate = (host.certificate or default) if is_own else default
     client = policy.client_certificate or ClientCertificate(b"")
@@ -114,22 +120,6 @@ def fallback(name: str, wildcards: Mapping[str, Handshake], default: Handshake) 
     start = 0 if name.startswith("*.") else 1
     suffixes = ("*." + ".".join(labels[place:]) for place in range(start, len(labels)))
     return next((wildcards[each] for each in suffixes if each in wildcards and each != name), default)
-
-
-def certificates_in_use(config: Config) -> list[Certificate]:
-    """The certificates that the listeners name; an Envoy never asks for another one."""
-    return [config.certificates[each] for each in sorted({each.certificate for each in all_of(config)})]
-
-
-def authorities(config: Config) -> list[bytes]:
-    """The CAs, and their lists of what they have revoked, that the listeners name."""
-    return [pem for each in all_of(config) for pem in (each.ca, each.crl) if pem]
-
-
-def all_of(config: Config) -> Iterator[Handshake]:
-    """All handshakes that there are."""
-    yield for_others(config)
-    yield from handshakes(config)
 
 
 # ------------------------------------------------------------------ what

@@ -6,7 +6,7 @@ and certificates, which are resources of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from backends.envoy import access, bodies, handshakes, limits, proxywide, syntax, trust
 from backends.envoy.filters import AFTER_ACCESS, BEFORE_ACCESS
@@ -44,10 +44,10 @@ def http(options: Options) -> list[Line]:
     return block(listener("http", options.http_port, options) | {"filter_chains": [chain]})
 
 
-def https(config: Config) -> list[Line]:
+def https(config: Config, found: Mapping[Handshake, Sequence[Name]]) -> list[Line]:
     """The listener for TLS.  Raises Rejected, with the object to blame, for names that Envoy cannot hold."""
     head = listener("https", config.options.https_port, config.options, TLS_INSPECTOR)
-    chains = [[chain(found, own, config)] for found, own in sorted(handshakes.handshakes(config).items())]
+    chains = [[chain(each, own, config)] for each, own in found.items()]
     rest: list[Line] = []
     if not config.options.reject_unknown_names:
         others = handshakes.for_others(config)

@@ -50,20 +50,21 @@ class Kept(Generic[U, T]):
 
         Shape: the very same mapping where nothing differs.  As long as `shared` is equal, so is each context.
         """
-        last, is_same = self._last, self._shared is not None and self._shared == shared
+        last, is_whole = self._last, self._shared is not None
+        is_same = is_whole and self._shared == shared
         if is_same and units is self._units:
             return self._made
-        changed = [name for name, unit in units.items() if name not in last or last[name][0] is not unit]
-        if is_same and not changed and len(units) == len(self._made):
-            return self._made
         self._shared = None
+        changed = [name for name, unit in units.items() if name not in last or last[name][0] is not unit]
+        made: dict[str, T] = {}
         for name in changed if is_same else units:
-            unit = units[name]
+            unit, known = units[name], last.get(name)
             context = context_of(name, unit)
-            known = last.get(name)
             if known is None or known[0] is not unit or known[1] != context:
-                last[name] = (unit, context, make(name, unit))
-        self._last = {name: last[name] for name in units}
-        self._made = {name: made for name, (_, _, made) in self._last.items()}
+                made[name] = make(name, unit)
+                last[name] = (unit, context, made[name])
+        if made or not is_whole or units.keys() != self._made.keys():
+            self._last = {name: last[name] for name in units}
+            self._made = {name: known[2] for name, known in self._last.items()}
         self._units, self._shared = units, shared
         return self._made

@@ -83,14 +83,16 @@ class Renderer:
 
     def _reached(self, config: Config, reached: Mapping[str, Reached]) -> Mapping[str, Piece]:
         """All clusters; the very same mapping as the last time where nothing differs."""
-        ways = {name: way for name, (_, way) in reached.items()}
+        options, upstreams = config.options, config.upstreams
+
+        def shown(name: str) -> Certificate | None:
+            return certificate_of(reached[name][1], config)
+
         return self._clusters.update(
-            {name: config.upstreams[upstream] for name, (upstream, _) in reached.items()},
-            (config.options, config.certificates),
-            lambda name, _: (config.options, certificate_of(ways[name], config)),
-            lambda name, upstream: clusters.cluster(
-                name, upstream, ways[name], certificate_of(ways[name], config), config.options
-            ),
+            {name: upstreams[upstream] for name, (upstream, _) in reached.items()},
+            (options, config.certificates),
+            lambda name, _: (options, shown(name)),
+            lambda name, upstream: clusters.cluster(name, upstream, reached[name][1], shown(name), options),
         )
 
 
@@ -108,12 +110,14 @@ def section_of(pieces: Mapping[str, Piece]) -> Section:
 
 def handshakes_of(config: Config) -> Handshakes:
     """The listeners, and what they need.  Raises Rejected."""
-    certificates = tuple(handshakes.certificates_in_use(config))
+    own = handshakes.handshakes(config)
+    found = (handshakes.for_others(config), *own)
+    certificates = tuple([config.certificates[each] for each in sorted({each.certificate for each in found})])
     return Handshakes(
-        section([piece(listeners.http(config.options)), piece(listeners.https(config))]),
+        section([piece(listeners.http(config.options)), piece(listeners.https(config, own))]),
         section(map(secret, certificates)),
         certificates,
-        tuple(handshakes.authorities(config)),
+        tuple([pem for each in found for pem in (each.ca, each.crl) if pem]),
     )
 
 

@@ -104,7 +104,10 @@ def of_all_hosts(options: Options, zones: Iterable[RateLimit]) -> Json:
 
 def is_idle(upstream: Upstream) -> bool:
     """Whether an upstream has nobody who could answer."""
-    return upstream.dns is None and not any(each.weight > 0 for each in upstream.endpoints)
+    for each in upstream.endpoints:  # asked of all upstreams at each change, and the first one tells mostly
+        if each.weight > 0:
+            return False
+    return upstream.dns is None
 
 
 def has_strangers(host: Host) -> bool:

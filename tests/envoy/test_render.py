@@ -94,6 +94,7 @@ def test_rendering_one_after_the_other_is_like_rendering_each_anew(steps: list[d
         assert encoding.snapshot(bundle) == Encoding().snapshot(bundle)
 
 
+BROKEN = host("d.test", ("prefix", "/", Respond(99)))
 HOSTS = [
     host("a.test", ("prefix", "/", to("n/a:80"))),
     host("a.test", ("prefix", "/", to("n/a:80")), secret="n/shop"),
@@ -101,6 +102,7 @@ HOSTS = [
     host("b.test", ("prefix", "/", to("n/a:80")), policy=Policy(protocol="https", fallback=Fallback("n/b:80"))),
     saying("c.test", "c"),
     saying("", "others"),
+    BROKEN,
 ]
 CERTIFICATES = [[certificate("n/shop", "a.test")], [certificate("n/shop", "b.test")]]
 
@@ -124,10 +126,23 @@ def test_a_change_of_anything_is_rendered(
     for hosts, addresses, certificates, options in steps:
         upstreams = [upstream("n/a:80", *addresses), upstream("n/b:80", "192.0.2.3")]
         one = msgspec.structs.replace(config(hosts, upstreams, certificates), options=options)
+        if BROKEN in hosts:
+            with pytest.raises(Rejected):
+                renderer.render(one)
+            continue
         bundle, anew = renderer.render(one), render(one)
         assert bundle == anew
         assert encoding.snapshot(bundle) == Encoding().snapshot(anew)
         assert parts_of(bundle) == parts_of(msgspec.structs.replace(bundle, files=dict(bundle.files)))
+
+
+def test_a_change_that_came_with_a_refused_one_is_rendered() -> None:
+    renderer, others, changed = Renderer(), saying("", "others"), saying("a.test", "new")
+    renderer.render(config([others, saying("a.test", "old")]))
+    with pytest.raises(Rejected):
+        renderer.render(config([others, changed, BROKEN]))
+    one = config([others, changed])
+    assert renderer.render(one) == render(one)
 
 
 def test_an_unchanged_host_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
