@@ -8,14 +8,15 @@ The static files and the dynamic resources say the same in two ways, and this is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from backends.envoy import discovery
 from backends.envoy.bootstrap import ADS
+from backends.envoy.memory import Memo
 from backends.envoy.parts import Parts, parts_of, route_table
 from backends.envoy.schema import message_class
 from backends.envoy.syntax import Json
@@ -25,8 +26,9 @@ from gen.backend import Bundle, digest_of
 VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 FILTER_CHAIN = "type.googleapis.com/envoy.config.listener.v3.FilterChain"
 
+CHAINS = "filter_chains"
+
 Files = Mapping[str, bytes]
-T = TypeVar("T")
 
 
 class Resource(Struct, frozen=True):
@@ -54,48 +56,86 @@ class Snapshot(Struct, frozen=True):
 Named = tuple[str, Resource]
 
 
+class Cluster(Struct, frozen=True):
+    """A cluster, and its endpoints where they are not resolved from a name; `trusts` is what it may name."""
+
+    definition: Named
+    members: Named | None
+    trusts: tuple[bytes, ...] | None
+
+
 class Encoding:
     """Turns bundles into snapshots, one after another; what was encoded for the last one is not encoded again."""
 
     def __init__(self) -> None:
-        self._last: dict[Hashable, object] = {}
-        self._next: dict[Hashable, object] = {}
+        self._memo = Memo()
+        self._clusters: Mapping[bytes, Cluster] = {}
+        self._chains: Mapping[Hashable, bytes] = {}
+        self._hosts: Mapping[bytes, bytes] = {}
 
     def snapshot(self, bundle: Bundle) -> Snapshot:
         """The resources of a bundle.  Raises ApplyError for files that are not gen's."""
-        parts, files = parts_of(bundle), bundle.files
-        shared = trusted(files)
-        clusters = [
-            self._recall((text, shared if b'"filename"' in text else None), cluster, text, files)
-            for text in parts.clusters
-        ]
+        parts, files, recall = parts_of(bundle), bundle.files, self._memo.recall
+        shared = self._memo.same("trusted", trusted(files))
+        scripts = self._memo.same("scripts", tuple([files[path] for path in files if path.endswith(".lua")]))
+        clusters = recall("clusters", lambda *_: self._reached(parts, files, shared), parts.clusters, shared)
         resources = {
-            discovery.CLUSTERS: dict(definition for definition, _ in clusters),
-            discovery.ENDPOINTS: dict(members for _, members in clusters if members),
-            discovery.SECRETS: dict(secret(text, files) for text in parts.secrets),
-            discovery.LISTENERS: dict(self._listener(text, files) for text in parts.listeners),
-            discovery.ROUTES: dict([self._table(parts)]),
+            discovery.CLUSTERS: recall("definitions", definitions, clusters),
+            discovery.ENDPOINTS: recall("members", members, clusters),
+            discovery.SECRETS: recall("secrets", lambda *_: secrets(parts, files), parts.secrets, shared),
+            discovery.LISTENERS: recall(
+                "listeners", lambda *_: self._listeners(parts, files, scripts), parts.listeners, scripts, shared
+            ),
+            discovery.ROUTES: recall("routes", lambda *_: self._table(parts), parts.table, parts.virtual_hosts),
         }
-        self._last, self._next = self._next, {}
         return Snapshot(bundle.digest, resources)
 
-    def _recall(self, key: Hashable, make: Callable[..., T], *arguments: object) -> T:
-        if key not in self._next:
-            self._next[key] = self._last[key] if key in self._last else make(*arguments)
-        return cast("T", self._next[key])
+    def _reached(self, parts: Parts, files: Files, shared: tuple[bytes, ...]) -> tuple[Cluster, ...]:
+        """All clusters."""
+        known, found = self._clusters, []
+        for text in parts.clusters:
+            last = known.get(text)
+            if last is None or (last.trusts is not None and last.trusts is not shared):
+                last = cluster(text, files, shared)
+            found.append(last)
+        self._clusters = dict(zip(parts.clusters, found, strict=True))
+        return tuple(found)
 
-    def _listener(self, text: bytes, files: Files) -> Named:
-        """A listener.  With many certificates it has many chains, of which few change."""
+    def _listeners(self, parts: Parts, files: Files, scripts: tuple[bytes, ...]) -> dict[str, Resource]:
+        """The listeners.  With many certificates they have many chains, of which few change."""
+        chains: dict[Hashable, bytes] = {}
+        found = dict([self._listener(text, files, scripts, chains) for text in parts.listeners])
+        self._chains = chains
+        return found
+
+    def _listener(self, text: bytes, files: Files, scripts: tuple[bytes, ...], chains: dict[Hashable, bytes]) -> Named:
         fields = msgspec.json.decode(text, type=dict[str, Raw])
-        chains = map(bytes, msgspec.json.decode(fields.pop("filter_chains"), type=list[Raw]))
-        content = {name: dynamic(msgspec.json.decode(value), files) for name, value in fields.items()}
-        texts = tuple(files[path] for path in files if path.endswith(".lua"))
-        content["filter_chains"] = [self._recall((chain, *texts), filter_chain, chain, files) for chain in chains]
-        return resource(discovery.LISTENERS, "name", content)
+        content = {name: dynamic(msgspec.json.decode(value), files) for name, value in fields.items() if name != CHAINS}
+        own = [(bytes(chain), scripts) for chain in msgspec.json.decode(fields[CHAINS], type=list[Raw])]
+        for key in own:
+            chains[key] = self._chains.get(key) or filter_chain(key[0], files)
+        return resource(discovery.LISTENERS, "name", content | {CHAINS: [chains[key] for key in own]})
 
-    def _table(self, parts: Parts) -> Named:
-        hosts = [self._recall(text, virtual_host, text) for text in parts.virtual_hosts]
-        return resource(discovery.ROUTES, "name", route_table(parts) | {"virtual_hosts": hosts})
+    def _table(self, parts: Parts) -> dict[str, Resource]:
+        """The route table."""
+        self._hosts = {text: self._hosts.get(text) or virtual_host(text) for text in parts.virtual_hosts}
+        content = route_table(parts) | {"virtual_hosts": list(self._hosts.values())}
+        return dict([resource(discovery.ROUTES, "name", content)])
+
+
+def definitions(clusters: Iterable[Cluster]) -> dict[str, Resource]:
+    """The clusters without their endpoints."""
+    return dict([each.definition for each in clusters])
+
+
+def members(clusters: Iterable[Cluster]) -> dict[str, Resource]:
+    """The endpoints of clusters."""
+    return dict([each.members for each in clusters if each.members])
+
+
+def secrets(parts: Parts, files: Files) -> dict[str, Resource]:
+    """The certificates."""
+    return dict([secret(text, files) for text in parts.secrets])
 
 
 def trusted(files: Files) -> tuple[bytes, ...]:
@@ -103,16 +143,18 @@ def trusted(files: Files) -> tuple[bytes, ...]:
     return tuple(content for path, content in files.items() if path.endswith((".crt", ".key")))
 
 
-def cluster(text: bytes, files: Files) -> tuple[Named, Named | None]:
-    """A cluster, and its endpoints where they are not resolved from a name."""
+def cluster(text: bytes, files: Files, shared: tuple[bytes, ...]) -> Cluster:
+    """A cluster, encoded."""
     content = msgspec.json.decode(text)
+    trusts = shared if b'"filename"' in text else None
     if "transport_socket" in content:
         content["transport_socket"] = dynamic(content["transport_socket"], files)
     if content.get("type") != "STATIC":
-        return resource(discovery.CLUSTERS, "name", content), None
+        return Cluster(resource(discovery.CLUSTERS, "name", content), None, trusts)
     members = content.pop("load_assignment")
     content |= {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
-    return resource(discovery.CLUSTERS, "name", content), resource(discovery.ENDPOINTS, "cluster_name", members)
+    definition = resource(discovery.CLUSTERS, "name", content)
+    return Cluster(definition, resource(discovery.ENDPOINTS, "cluster_name", members), trusts)
 
 
 def secret(text: bytes, files: Files) -> Named:
