@@ -30,12 +30,11 @@ from gen.ir import Certificate, Config, Host, Options, Upstream
 
 
 class Routes(Struct, frozen=True):
-    """The route table: its file, and which clusters it names."""
+    """The route table: its file, and what is said in it besides virtual hosts."""
 
     sections: tuple[Section, ...]
     file: bytes
     table: bytes
-    reached: Mapping[str, Reached]
 
 
 class Handshakes(Struct, frozen=True):
@@ -61,17 +60,20 @@ class Renderer:
         hosts = routes.hosts_of(config, self._hosts)
         table = recall("routes", routes_of, hosts, options)
         shown = recall("handshakes", lambda *_: handshakes_of(config), config.hosts, config.certificates, options)
-        reached = recall("clusters", section_of, self._reached(config, table.reached))
-        others = recall("files", other_files, table.reached, shown, config.certificates)
-        named = recall("digest", digest_of_files, others)
-        sections = (shown.listeners, reached, shown.secrets)
+        reached = self._memo.same("reached", recall("reached by", routes.reached_by, hosts))
+        pieces = recall(
+            "pieces", lambda *_: self._reached(config, reached), reached, config.upstreams, config.certificates, options
+        )
+        named = recall("clusters", section_of, pieces)
+        others = recall("files", other_files, reached, shown, config.certificates)
+        sections = (shown.listeners, named, shown.secrets)
         start = Start(options.workers, round(options.drain_timeout))
         told = (each.digest.encode() for each in (head("", start), *table.sections, *sections))
-        digest = digest_of(named.encode(), *told)
+        digest = digest_of(recall("digest", digest_of_files, others).encode(), *told)
         bootstrap = bootstrap_of(head(digest, start), *sections)
         files = {**others, ROUTES_FILE: table.file, BOOTSTRAP_FILE: joined(bootstrap)}
         parts = Parts(
-            start, shown.listeners.texts, reached.texts, shown.secrets.texts, table.table, table.sections[1].texts
+            start, shown.listeners.texts, named.texts, shown.secrets.texts, table.table, table.sections[1].texts
         )
         return Bundle(
             files=Files(sorted(files.items()), parts),
@@ -100,7 +102,7 @@ def routes_of(hosts: Mapping[str, Written], options: Options) -> Routes:
     """The route table of all hosts.  Raises BadValue."""
     sections = routes.table(hosts, options)
     fields = sections[0].pieces[-1].text
-    return Routes(sections, joined(sections), table_of(fields), routes.reached_by(hosts))
+    return Routes(sections, joined(sections), table_of(fields))
 
 
 def section_of(pieces: Mapping[str, Piece]) -> Section:

@@ -91,8 +91,10 @@ def table(hosts: Mapping[str, Written], options: Options) -> tuple[Section, ...]
 
 def reached_by(hosts: Mapping[str, Written]) -> Mapping[str, Reached]:
     """The clusters that hosts name, sorted."""
-    found = {name: reached for host in hosts.values() for name, reached in host.clusters.items()}
-    return dict(sorted(found.items()))
+    found: dict[str, Reached] = {}
+    for host in hosts.values():
+        found.update(host.clusters)
+    return {name: found[name] for name in sorted(found)}
 
 
 def of_all_hosts(options: Options, zones: Iterable[RateLimit]) -> Json:

@@ -33,8 +33,13 @@ class Section(Struct, frozen=True):
 
     pieces: tuple[Piece, ...]
     texts: tuple[bytes, ...]
-    text: bytes
+    between: bytes
     digest: str
+
+    @property
+    def text(self) -> bytes:
+        """Its lines, without the end of the last one."""
+        return (self.between + b"\n").join(self.texts)
 
 
 class Places(Mapping[str, tuple[tuple[int, Source], ...]]):
@@ -97,7 +102,7 @@ def section(pieces: Iterable[Piece], between: bytes = b",") -> Section:
     """Pieces one after the other."""
     pieces = tuple(pieces)
     texts = tuple([each.text for each in pieces])
-    return Section(pieces, texts, (between + b"\n").join(texts), "".join([each.digest for each in pieces]))
+    return Section(pieces, texts, between, "".join([each.digest for each in pieces]))
 
 
 def joined(sections: Iterable[Section]) -> bytes:
