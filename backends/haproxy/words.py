@@ -16,7 +16,9 @@ WORDS: Mapping[str, str] = {
     "deny": "`http-request deny if { src -f ... }`",
     "satisfy_any": "conditions of `http-request deny`",
     "auth_basic": "`userlist` for what crypt(3) knows, a constant Lua script for other hashes; digest is not known",
-    "auth_external": "a constant Lua script asks through a socket of the proxy's own, and keeps answers by the configured key",
+    "auth_external": (
+        "a constant Lua script asks through a socket of the proxy's own, and keeps answers by the configured key"
+    ),
     "client_certificate": "`verify optional` in the list of certificates, `http-request` rules",
     "rate_limits": "stick tables",
     "connection_limit": "a stick table",
