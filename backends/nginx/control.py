@@ -45,6 +45,7 @@ class Control:
         self._generations = Generations(placement.state_dir.absolute())
         is_managed = placement.mode == "managed"
         self._master: Master = Managed(placement, self._generations) if is_managed else External(placement)
+        self._answers = 1  # how many are needed: more where old workers may still accept
 
     async def validate(self, bundle: Bundle) -> None:
         """Let `nginx -t` read a generation; nothing outside the state directory is touched."""
@@ -75,12 +76,15 @@ class Control:
         """Publish the new generation and make nginx read it, or tell it endpoints where that is enough."""
         await asyncio.to_thread(self._generations.write, plan.new)
         await asyncio.to_thread(self._generations.publish, plan.new.digest)
-        if plan.reload or not plan.old or not await self._told(plan.old.digest, plan.new.digest, plan.commands):
-            await self._master.load()
+        if plan.old and not plan.reload and await self._told(plan.old.digest, plan.new.digest, plan.commands):
+            return
+        self._answers = ANSWERS_IN_A_ROW
+        await self._master.load()
 
     async def confirm(self, plan: Plan) -> None:
         """Wait until nginx reports the new digest, then accept the generation."""
-        await self._reported(plan.new, answers=ANSWERS_IN_A_ROW if plan.reload else 1)
+        await self._reported(plan.new, self._answers)
+        self._answers = 1
         await asyncio.to_thread(self._generations.accept, plan.new.digest)
 
     async def exited(self) -> str:
